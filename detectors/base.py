@@ -1,0 +1,76 @@
+"""The detector contract: a fold over committed readings that returns findings and writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol, TypeVar
+
+from devices.readings import FIX, SAMPLE, SIGHTING, Rows, rows
+from devices.site import Site
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Committed readings, each array of its dtype in :mod:`devices.readings`, in any order, without rejected ones."""
+
+    fixes: Rows = field(default_factory=lambda: rows(FIX))
+    sightings: Rows = field(default_factory=lambda: rows(SIGHTING))
+    samples: Rows = field(default_factory=lambda: rows(SAMPLE))
+
+    def __len__(self) -> int:
+        return len(self.fixes) + len(self.sightings) + len(self.samples)
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """One sentence that an officer can read: what was seen, where, for how long, against which threshold."""
+
+    zh: str
+    en: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a detector saw. Findings of one (kind, subject, zone) that follow each other closely are one episode.
+
+    ``since`` and ``until`` are UTC µs of event time and depend only on the readings, never on how they were cut into
+    batches. ``evidence`` is JSON: ``{"geojson": FeatureCollection, "numbers": {...}}``.
+    """
+
+    kind: str
+    subject: str  # a device code, or what stands for the thing seen
+    zone: str  # a zone code, or ""
+    since: int
+    until: int
+    lon: float
+    lat: float
+    score: float  # 0..1, how sure
+    sentence: Sentence
+    evidence: Mapping[str, Any]
+
+
+State = TypeVar("State")
+
+
+class Detector(Protocol[State]):
+    """A frozen dataclass: its fields are its thresholds, so its signature is its configuration."""
+
+    kind: ClassVar[str]
+
+    @property
+    def memory(self) -> float:
+        """Seconds of stored readings that make a fresh state as good as one that never stopped."""
+        ...
+
+    def start(self, site: Site) -> State:
+        """A fresh state, before any reading."""
+        ...
+
+    def step(self, state: State, batch: Batch, now: int, site: Site) -> Iterable[Finding]:
+        """Fold ``batch`` into ``state`` and return what it shows.
+
+        ``now`` (UTC µs) never goes back; an empty batch with a later ``now`` is a tick of a feed that is being listened
+        to. Rows may be unsorted, repeated or NaN. ``site`` may be newer than at ``start`` and know more devices.
+        """
+        ...

@@ -1,0 +1,87 @@
+"""The settings, read once at the start and passed on as values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+SETTINGS_FILE = "patrolgrid.toml"
+
+
+def _url(*schemes: str) -> AfterValidator:
+    def check(value: str) -> str:
+        if value and not value.startswith(tuple(f"{s}://" for s in schemes)):
+            raise ValueError(f"expected an address that starts with {' or '.join(f'{s}://' for s in schemes)}")
+        return value
+
+    return AfterValidator(check)
+
+
+class Settings(BaseSettings):
+    """Environment ``PATROLGRID_<NAME>`` before ``patrolgrid.toml`` in the working folder before the default."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="PATROLGRID_", toml_file=SETTINGS_FILE, extra="forbid", frozen=True, env_ignore_empty=True
+    )
+
+    database_url: Annotated[str, _url("postgresql", "postgres")] = Field(
+        "", description="TimescaleDB to use; empty: the private one in data_dir"
+    )
+    mqtt_url: Annotated[str, _url("mqtt", "mqtts")] = Field(
+        "", description="MQTT broker to use, mqtt[s]://user:password@host:port; empty: the private one in data_dir"
+    )
+    data_dir: Path = Field(Path(".patrolgrid"), description="Folder of the private services and their data")
+    http_host: str = Field("127.0.0.1", description="Address on which the console listens")
+    http_port: int = Field(8080, ge=0, le=65535, description="Port of the console; 0: any free one")
+    worker_port: int = Field(9108, ge=0, le=65535, description="Port of a lone worker's /metrics, /healthz, /readyz")
+    worker: str = Field(
+        "worker", pattern=r"^[a-z0-9-]{1,40}$", description="Name of this worker; its MQTT client id, so unique"
+    )
+    batch_size: int = Field(10_000, ge=1, le=60_000, description="Most messages in one transaction")
+    future_limit: float = Field(300.0, gt=0, description="Seconds a device's clock may be ahead before it is a reject")
+    backfill_days: float = Field(30.0, gt=0, description="Days a reading may be old before it is a reject")
+    fix_days: int = Field(90, ge=1, description="Days for which fixes, sightings and samples are kept")
+    snapshot_days: int = Field(30, ge=1, description="Days after which a sighting's snapshot reference is removed")
+    reject_days: int = Field(90, ge=1, description="Days for which rejects are kept")
+    session_hours: float = Field(12.0, gt=0, description="Hours until a log-in ends")
+    secure_cookie: bool = Field(False, description="Mark the session cookie Secure; switch on behind HTTPS")
+    tile_url: str = Field("", description="Raster tiles {z}/{x}/{y} beneath the map; empty: only the site's outlines")
+    tile_attribution: str = Field("", description="The attribution that the tiles' licence asks for")
+    log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Least level that is logged")
+    log_json: bool = Field(False, description="Log as JSON lines instead of coloured text")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then the environment, then the file."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+class WrongSetting(ValueError):
+    """One or more settings are wrong; the message names each with what was expected."""
+
+
+def read_settings(**given: object) -> Settings:
+    """Settings from arguments, environment and file.
+
+    Raises:
+        WrongSetting: a value is not what its setting takes, or the file names an unknown setting.
+    """
+    try:
+        return Settings(**given)  # type: ignore[arg-type]
+    except ValidationError as error:
+        lines = []
+        for problem in error.errors():
+            name = ".".join(str(p) for p in problem["loc"])
+            shown = "" if problem["type"] == "extra_forbidden" else f" = {problem['input']!r}"
+            lines.append(f"PATROLGRID_{name.upper()}{shown}: {problem['msg']}")
+        raise WrongSetting("wrong setting:\n  " + "\n  ".join(lines)) from error
