@@ -54,7 +54,7 @@ class Sighting(NamedTuple):
     at: int
     received: int
     label: str  # person, rod, net, boat, ...
-    count: int = 1
+    count: int = 1  # type: ignore[assignment]  # the field word; nobody counts a tuple's elements here
     confidence: float = NAN  # 0..1
     track: str = ""  # the camera's own track id, "" where it has none
     lon: float = NAN
