@@ -1,0 +1,203 @@
+"""The private services: a real TimescaleDB and a real Mosquitto in a folder of their own, without root or Docker.
+
+They come from Debian trixie's packages and run through their own loader (see docs/adr/0001). This is set-up code that
+the command line runs before any event loop exists, hence synchronous: the one exception to "async only".
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import shutil
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from server.debian import NoPackagesError, Say, fetch_suite, require_apt, wrap
+from server.mosquitto import Mosquitto
+from server.postgres import Postgres
+from server.private import ServicesError, cache_folder, locked, own, reachable
+
+SUITE = "trixie"
+PACKAGES = ("postgresql-17-timescaledb", "mosquitto", "mosquitto-clients")
+BINARIES = "usr/lib/postgresql/17/bin"
+# What a server does not need, so that less is downloaded: base tools, Perl, and LLVM (jit is off).
+_SKIP = re.compile(r"^(?!(lib|zlib1g|postgresql-(client-)?17|mosquitto)).*|^lib(llvm|z3-|perl|pam-modules|\S*-perl$)")
+
+
+class Addresses(NamedTuple):
+    """Where the services answer."""
+
+    database_url: str
+    mqtt_url: str
+
+
+@dataclass(frozen=True)
+class ServiceState:
+    """One service as ``status`` shows it. ``address`` holds no password; ``folder`` is empty for one that was given."""
+
+    name: str
+    running: bool
+    pid: int | None
+    address: str
+    folder: str
+
+
+@dataclass
+class _Memory:
+    """What is remembered from one start to the next, in ``services.json``."""
+
+    password: str
+    database_port: int = 0
+    mqtt_port: int = 0
+
+
+class Services:
+    """The private services of one data folder.
+
+    Args:
+        data_dir: their data go to ``data_dir/services``; as root below a closed folder, that is a link to /var/lib.
+        database_url: a database to use instead; no private one is started then.
+        mqtt_url: a broker to use instead; no private one is started then.
+        mirror: a Debian mirror; empty: the one in this host's apt sources.
+        mqtt_port: the broker's port at the first start, if it is free; 0: any. Later starts keep the port they had.
+        say: called with one line before each step that takes time.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        database_url: str = "",
+        mqtt_url: str = "",
+        mirror: str = "",
+        mqtt_port: int = 0,
+        say: Say = lambda line: None,
+    ) -> None:
+        self._data_dir = data_dir
+        self._given = Addresses(database_url, mqtt_url)
+        self._mirror = mirror
+        self._mqtt_port = mqtt_port
+        self._say = say
+
+    def up(self) -> Addresses:
+        """Start what does not run yet (installing it first), and say where it answers.
+
+        Raises:
+            ServicesError: a service cannot be had or does not start.
+        """
+        if all(self._given):
+            return self._given
+        folder = self._folder()
+        with locked(folder / "lock"):
+            root = self.packages()
+            memory = self._remember(folder)
+            if not self._given.database_url:
+                self._say("Starting the private TimescaleDB")
+                memory.database_port = self._postgres(folder, root, memory).up(memory.database_port)
+            if not self._given.mqtt_url:
+                self._say("Starting the private Mosquitto")
+                memory.mqtt_port = Mosquitto(root, folder / "mosquitto").up(memory.mqtt_port or self._mqtt_port)
+            _write_secret(folder / "services.json", json.dumps(asdict(memory), indent=1))
+            return self._addresses(self._postgres(folder, root, memory), memory)
+
+    def down(self) -> None:
+        """Stop what runs; the data stay."""
+        folder = (self._data_dir / "services").resolve()
+        if (folder / "services.json").exists():
+            with locked(folder / "lock"):
+                self._say("Stopping the private services")
+                nowhere = Path("/nonexistent")  # the programs are not needed to stop them
+                Mosquitto(nowhere, folder / "mosquitto").down()
+                self._postgres(folder, nowhere, _Memory("")).down()
+
+    def status(self) -> list[ServiceState]:
+        """Each service with its process and address. Starts, installs and writes nothing."""
+        folder = (self._data_dir / "services").resolve()
+        memory = self._memory(folder) or _Memory("")
+        nowhere = Path("/nonexistent")  # the programs are not needed to look
+        database, broker = self._postgres(folder, nowhere, memory), Mosquitto(nowhere, folder / "mosquitto")
+        return [
+            _state("TimescaleDB", self._given.database_url, database, memory.database_port),
+            _state("Mosquitto", self._given.mqtt_url, broker, memory.mqtt_port),
+        ]
+
+    def packages(self) -> Path:
+        """The folder of the unpacked packages; they are downloaded once for all data folders of this account."""
+        cache = cache_folder(self._data_dir)
+        root = cache / f"services-{SUITE}-{os.uname().machine}"
+        if (root / "complete").exists():
+            return root
+        with locked(cache / "lock"):
+            if not (root / "complete").exists():
+                self._install(root)
+        return root
+
+    def postgres(self) -> Postgres:
+        """The private TimescaleDB, to make and drop further databases in. After :meth:`up`."""
+        folder = self._folder()
+        return self._postgres(folder, self.packages(), self._remember(folder))
+
+    def extra_mosquitto(self, name: str, access: str = "allow_anonymous true") -> Mosquitto:
+        """A further broker, not started yet, with its own folder ``name`` beside the services'."""
+        return Mosquitto(self.packages(), own(self._folder() / name), access)
+
+    def _install(self, root: Path) -> None:
+        partial = root.with_name(f"{root.name}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(root, ignore_errors=True)
+        try:
+            require_apt("The private TimescaleDB and Mosquitto")
+            fetch_suite(SUITE, PACKAGES, _SKIP, partial, mirror=self._mirror, say=self._say)
+        except NoPackagesError as error:
+            raise ServicesError(str(error)) from error
+        for place in (BINARIES, "usr/bin", "usr/sbin"):
+            for binary in sorted((partial / place).iterdir()):
+                if binary.is_file() and not binary.is_symlink() and binary.read_bytes()[:4] == b"\x7fELF":
+                    wrap(binary, partial, root)
+        (partial / "complete").touch()
+        partial.rename(root)
+
+    def _folder(self) -> Path:
+        return reachable(self._data_dir / "services", "/var/lib/patrolgrid")
+
+    def _postgres(self, folder: Path, root: Path, memory: _Memory) -> Postgres:
+        return Postgres(root / BINARIES, folder / "timescaledb", memory.password)
+
+    def _memory(self, folder: Path) -> _Memory | None:
+        file = folder / "services.json"
+        return _Memory(**json.loads(file.read_text())) if file.exists() else None
+
+    def _remember(self, folder: Path) -> _Memory:
+        memory = self._memory(folder)
+        if memory is None:
+            memory = _Memory(secrets.token_urlsafe(24))
+            _write_secret(folder / "services.json", json.dumps(asdict(memory), indent=1))
+        return memory
+
+    def _addresses(self, postgres: Postgres, memory: _Memory) -> Addresses:
+        return Addresses(
+            self._given.database_url or postgres.url(memory.database_port),
+            self._given.mqtt_url or f"mqtt://127.0.0.1:{memory.mqtt_port}",
+        )
+
+
+def _state(name: str, given: str, service: Postgres | Mosquitto, port: int) -> ServiceState:
+    if given:
+        return ServiceState(name, True, None, re.sub(r"://[^@/]*@", "://", given), "")
+    pid = service.pid()
+    return ServiceState(name, pid is not None, pid, f"127.0.0.1:{port}" if port else "", str(service.folder))
+
+
+def _write_secret(file: Path, text: str) -> None:
+    partial = file.with_suffix(".partial")
+    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as handle:
+        handle.write(text)
+    partial.rename(file)
+
+
+if sys.platform != "linux":  # pragma: no cover - said at import, because every method would fail obscurely
+    raise ServicesError("the private services need Linux; start them with `docker compose up`")

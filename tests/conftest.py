@@ -1,0 +1,92 @@
+"""The real TimescaleDB and the real Mosquitto that the tests talk to."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import uuid
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urlsplit
+
+import pytest
+
+from server.services import Services
+
+if TYPE_CHECKING:
+    from psycopg import AsyncConnection
+    from psycopg_pool import AsyncConnectionPool
+
+T = TypeVar("T")
+
+
+def _finish(work: Coroutine[object, object, T]) -> T:
+    """Run a coroutine to its end in a thread of its own, so that no test's event loop is touched."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result()
+
+
+@pytest.fixture(scope="session")
+def services(pytestconfig: pytest.Config) -> Iterator[Services]:
+    """The private services in ``.patrolgrid/test``, shared by all test processes: the last one to leave stops them."""
+    folder = pytestconfig.rootpath / ".patrolgrid" / "test"
+    folder.mkdir(parents=True, exist_ok=True)
+    private = Services(folder, mqtt_url="mqtt://unused")  # a broker is started per test module instead
+    with (folder / "users").open("a") as users:
+        fcntl.flock(users, fcntl.LOCK_SH)  # waits while the last one to leave is stopping them
+        private.up()
+        yield private
+        try:
+            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+        _drop_left_over(private)
+        private.down()
+
+
+def _drop_left_over(private: Services) -> None:
+    """Databases of test processes that were killed; nobody uses any now."""
+    port = urlsplit(private.up().database_url).port or 0
+    for name in private.postgres().databases(port):
+        if name.startswith("test_"):
+            private.postgres().drop_database(port, name)
+
+
+@pytest.fixture(scope="module")
+def empty_database_url(services: Services) -> Iterator[str]:
+    """A fresh database without any migration, dropped afterwards."""
+    port = urlsplit(services.up().database_url).port or 0
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    yield services.postgres().create_database(port, name)
+    services.postgres().drop_database(port, name)
+
+
+@pytest.fixture(scope="module")
+def database_url(services: Services) -> Iterator[str]:
+    """A fresh database with all migrations, one per test module, dropped afterwards."""
+    from store.database import migrate
+
+    port = urlsplit(services.up().database_url).port or 0
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    url = services.postgres().create_database(port, name)
+    _finish(migrate(url))
+    yield url
+    services.postgres().drop_database(port, name)
+
+
+@pytest.fixture
+async def pool(database_url: str) -> AsyncIterator[AsyncConnectionPool[AsyncConnection]]:
+    """An open pool on the module's database."""
+    from store.database import open_pool
+
+    async with open_pool(database_url) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def mqtt_url(services: Services) -> Iterator[str]:
+    """A Mosquitto of this test module's own, on a free port, removed afterwards."""
+    broker = services.extra_mosquitto(f"mosquitto-{uuid.uuid4().hex[:12]}")
+    yield f"mqtt://127.0.0.1:{broker.up(0)}"
+    broker.remove()
