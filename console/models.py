@@ -1,0 +1,380 @@
+"""The JSON that the REST interface and the live stream speak. Times are ISO 8601 in UTC, places degrees WGS-84."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+Severity = Literal["low", "medium", "high"]
+Role = Literal["viewer", "operator", "unit", "supervisor", "admin"]
+CaseStatus = Literal["reported", "opened", "dispatched", "handling", "fed_back", "verified", "closed", "void", "merged"]
+AlertState = Literal["open", "acknowledged", "cleared", "void"]
+
+Lon = Annotated[float, Field(ge=-180, le=180, description="Degrees east, WGS-84", examples=[118.88])]
+Lat = Annotated[float, Field(ge=-90, le=90, description="Degrees north, WGS-84", examples=[31.47])]
+Note = Annotated[str, Field(min_length=1, max_length=2000, description="What a person writes to it")]
+
+
+class Answer(BaseModel):
+    """Base of everything that is sent out."""
+
+    model_config = ConfigDict(from_attributes=True, json_schema_serialization_defaults_required=True)
+
+
+class Order(BaseModel):
+    """Base of everything that is taken in: an unknown field is an error, not a silent loss."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+
+class Text(Answer):
+    """One sentence in both languages."""
+
+    zh: str = Field(description="Chinese", examples=["禁渔区内有人垂钓"])
+    en: str = Field(description="English", examples=["Angling in the no-fishing zone"])
+
+
+class ErrorBody(Answer):
+    """Why a request was refused."""
+
+    code: str = Field(description="Short and stable, for programs", examples=["not_found"])
+    zh: str = Field(description="For people, Chinese", examples=["找不到该事件，或者不在您的辖区内"])
+    en: str = Field(description="For people, English", examples=["There is no such case, or it is outside your area"])
+
+
+class Error(Answer):
+    """The form of every error."""
+
+    error: ErrorBody
+
+
+class LogIn(Order):
+    """Who logs in."""
+
+    name: str = Field(min_length=1, max_length=100, examples=["operator"])
+    password: str = Field(min_length=1, max_length=1000, examples=["correct horse battery"])
+
+
+class NewPassword(Order):
+    """A change of one's own password."""
+
+    old: str = Field(min_length=1, max_length=1000)
+    new: str = Field(min_length=10, max_length=1000, description="At least 10 characters")
+
+
+class Me(Answer):
+    """The account that is logged in."""
+
+    name: str = Field(examples=["operator"])
+    display: str = Field(description="How the account is shown to people", examples=["值班员"])
+    role: Role
+    unit: str | None = Field(description="Code of the unit it belongs to")
+    area: str | None = Field(description="It sees this area and those below; null: everything")
+    one_time: bool = Field(description="The password must be changed before anything else")
+
+
+class AreaOut(Answer):
+    """One node of the tree district → street → community → grid."""
+
+    code: str = Field(examples=["320118100000"])
+    name: str
+    name_en: str
+    level: Literal["district", "street", "community", "grid"]
+    parent: str = Field(description="Code of the area above, empty at the top")
+
+
+class UnitOut(Answer):
+    """A department or team that handles cases."""
+
+    code: str
+    name: str
+    name_en: str
+    area: str
+
+
+class RuleOut(Answer):
+    """A rule that raises alerts."""
+
+    code: str = Field(examples=["fishing_ban"])
+    name: str
+    name_en: str
+    severity: Severity
+
+
+class ZoneProperties(Answer):
+    """What a zone is beside its outline."""
+
+    code: str
+    kind: Literal["no_fishing", "restricted", "patrol", "checkpoint", "crowd_watch", "water"]
+    name: str
+    name_en: str
+    area: str
+    capacity: int = Field(description="Persons; 0 where it has none")
+    season: dict[str, str] | None = Field(description="first, last (MM-DD), opens, closes (HH:MM); null: always")
+
+
+class ZoneFeature(Answer):
+    """One zone as a GeoJSON feature."""
+
+    type: Literal["Feature"] = "Feature"
+    id: str
+    geometry: dict[str, Any] = Field(description="GeoJSON geometry, WGS-84")
+    properties: ZoneProperties
+
+
+class ZoneCollection(Answer):
+    """Zones as a GeoJSON feature collection."""
+
+    type: Literal["FeatureCollection"] = "FeatureCollection"
+    features: list[ZoneFeature]
+
+
+class SiteOut(Answer):
+    """The place: everything a map needs before the first position."""
+
+    name: str
+    tile_url: str = Field(description="Raster tiles {z}/{x}/{y}; empty: only the outlines")
+    tile_attribution: str
+    bounds: tuple[float, float, float, float] | None = Field(
+        description="west, south, east, north; null: nothing known"
+    )
+    zones: ZoneCollection
+    areas: list[AreaOut]
+    units: list[UnitOut]
+    rules: list[RuleOut]
+
+
+class DeviceOut(Answer):
+    """A registered terminal, camera, sensor or vessel."""
+
+    id: int
+    code: str = Field(examples=["T001"])
+    kind: Literal["terminal", "camera", "sensor", "vessel"]
+    role: str = Field(description="Terminals: patrol, police, boat")
+    name: str
+    name_en: str
+    area: str
+    unit: str = Field(description="Code of its unit, empty where it has none")
+    interval: float = Field(description="Seconds between messages it promises; 0: no promise")
+    lon: float | None = Field(description="Where a fixed device stands")
+    lat: float | None
+    active: bool
+
+
+class Position(Answer):
+    """The newest known position of one device. Unknown numbers are null."""
+
+    device: str = Field(description="The device's code", examples=["T001"])
+    at: AwareDatetime = Field(description="The device's clock")
+    received: AwareDatetime = Field(description="The server's clock")
+    lon: float | None
+    lat: float | None
+    speed: float | None = Field(description="Metres per second")
+    heading: float | None = Field(description="Degrees clockwise from north")
+    accuracy: float | None = Field(description="Metres")
+    battery: float | None = Field(description="Percent")
+    flags: int = Field(description="1 SOS, 2 backfill, 4 from GCJ-02, 8 from BD-09, 16 no position, 32 man down")
+
+
+class Track(Answer):
+    """Where a device was. Each look at one is recorded with the name of who looked."""
+
+    device: str
+    points: list[tuple[float, float, float, float | None]] = Field(
+        description="[lon, lat, epoch seconds, metres per second or null], oldest first"
+    )
+
+
+class AlertOut(Answer):
+    """Findings of one episode, deduplicated."""
+
+    id: int
+    rule: str
+    kind: str = Field(examples=["fishing_ban"])
+    subject: str = Field(description="A device's code, or what stands for the thing seen")
+    zone: str = Field(description="A zone's code, or empty")
+    severity: Severity
+    state: AlertState
+    historical: bool = Field(description="Found in late data: recorded, never alerted as now")
+    raised_at: AwareDatetime
+    first_seen: AwareDatetime
+    last_seen: AwareDatetime
+    count: int = Field(description="Findings in it")
+    lon: float | None
+    lat: float | None
+    score: float = Field(ge=0, le=1, description="How sure")
+    sentence: Text
+    area: str | None
+    case_id: int | None
+    acked_by: str | None
+    acked_at: AwareDatetime | None
+
+
+class AlertDetail(AlertOut):
+    """An alert with what it rests on."""
+
+    evidence: dict[str, Any] | None = Field(
+        description='{"geojson": FeatureCollection, "numbers": {…}}; null where it shows a track you may not see'
+    )
+
+
+class AlertPage(Answer):
+    """A page of alerts, newest first."""
+
+    items: list[AlertOut]
+    next: int | None = Field(description="Give it as `before` for the next page; null: this was the last")
+
+
+class VoidAlert(Order):
+    """Why an alert is a false alarm."""
+
+    note: Note
+
+
+class CaseOut(Answer):
+    """What people handle: a unit, a deadline, an outcome."""
+
+    id: int
+    number: str = Field(description="What people say on the phone", examples=["PG-20261122-0007"])
+    category: str
+    title: Text
+    severity: Severity
+    status: CaseStatus
+    area: str | None
+    unit: str | None = Field(description="The unit responsible; null: unclear")
+    owner: str | None = Field(description="The account's name that has taken it")
+    terminal: str | None = Field(description="Code of the dispatched terminal")
+    lon: float | None
+    lat: float | None
+    opened_at: AwareDatetime
+    due_at: AwareDatetime
+    closed_at: AwareDatetime | None
+    outcome: str
+    version: int = Field(description="Send it back with an action; a newer one means somebody else was faster")
+    overdue: bool
+
+
+class CasePage(Answer):
+    """A page of cases, newest first."""
+
+    items: list[CaseOut]
+    next: int | None = Field(description="Give it as `before` for the next page; null: this was the last")
+
+
+class EntryOut(Answer):
+    """One step in a case's life; the entries form a hash chain."""
+
+    seq: int
+    at: AwareDatetime
+    actor: str
+    action: str
+    note: str
+    data: dict[str, Any]
+
+
+class NoticeOut(Answer):
+    """A message that was sent because of a case, and what became of it."""
+
+    id: int
+    channel: str = Field(examples=["terminal"])
+    target: str = Field(description="A device's or a unit's code")
+    reason: str = Field(description="Why it was sent")
+    created: AwareDatetime
+    attempts: int
+    sent_at: AwareDatetime | None
+    failed_at: AwareDatetime | None
+    acked_at: AwareDatetime | None
+    accepted: bool | None
+    error: str
+
+
+class PossibleAction(Answer):
+    """A step that this account may take now."""
+
+    action: str = Field(examples=["dispatch"])
+    zh: str
+    en: str
+    needs: list[str] = Field(description="note, unit, terminal, outcome; a trailing ? means it may be left out")
+
+
+class CaseDetail(Answer):
+    """A case with its whole story."""
+
+    case: CaseOut
+    entries: list[EntryOut]
+    alerts: list[AlertOut]
+    notices: list[NoticeOut]
+    actions: list[PossibleAction]
+
+
+class NewCase(Order):
+    """A case that a person reports, from a call or a visit."""
+
+    category: str = Field(min_length=1, max_length=60, description="The kind of event in the duty matrix")
+    title: str = Field(min_length=1, max_length=200)
+    note: str = Field("", max_length=2000)
+    lon: Lon
+    lat: Lat
+    severity: Severity = "medium"
+
+
+class Action(Order):
+    """One step of a case."""
+
+    action: str = Field(min_length=1, max_length=40, examples=["dispatch"])
+    version: int = Field(description="The case's version that the decision was made on")
+    note: str | None = Field(None, max_length=2000)
+    unit: str | None = Field(None, max_length=100)
+    terminal: str | None = Field(None, max_length=100)
+    outcome: str | None = Field(None, max_length=200)
+
+
+class RejectOut(Answer):
+    """A message that could not be taken in, kept with its reason."""
+
+    id: int
+    topic: str
+    payload: str = Field(description="As UTF-8 text where it is such, else in hex after `hex:`")
+    reason: str = Field(examples=["not_json"])
+    detail: str
+    received: AwareDatetime
+    last_seen: AwareDatetime
+    times: int
+    replayed_at: AwareDatetime | None
+
+
+class RejectPage(Answer):
+    """A page of rejects, newest first."""
+
+    items: list[RejectOut]
+    next: int | None = Field(description="Give it as `before` for the next page; null: this was the last")
+
+
+class RejectNews(Answer):
+    """What the live stream says of a new reject."""
+
+    id: int
+    reason: str
+    topic: str
+
+
+class Health(Answer):
+    """The process answers."""
+
+    ok: bool
+
+
+class Check(Answer):
+    """One thing that readiness rests on."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+class Readiness(Answer):
+    """Whether work can be done."""
+
+    ready: bool
+    checks: list[Check]

@@ -1,0 +1,63 @@
+"""What one account may see: its area with those below, its unit's cases, and no officer's place without need.
+
+An officer's position or track is shown only where role and area need it (docs/DESIGN "People's rights"): to operators
+and above inside their area, to a unit for its own people and those in its area, never to a viewer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from devices.registry import Device
+from devices.site import Site
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """The limits of one account on one site."""
+
+    role: str
+    unit: str | None
+    areas: frozenset[str] | None  # None: everywhere
+
+    @property
+    def own_unit(self) -> str | None:
+        """The unit to whose cases this account is limited; None: no such limit. "" can match no unit."""
+        return (self.unit or "") if self.role == "unit" else None
+
+    def area(self, code: str | None) -> bool:
+        """Whether something in this area may be seen. What belongs to no area is for those without a limit."""
+        return self.areas is None or code in self.areas
+
+    def device(self, device: Device) -> bool:
+        """Whether this device, its position and its track may be seen."""
+        if device.kind not in ("terminal", "vessel"):
+            return self.area(device.area)
+        if self.role == "viewer":
+            return False
+        if self.role == "unit":
+            return (bool(self.unit) and device.unit == self.unit) or (self.areas is not None and self.area(device.area))
+        return self.area(device.area)
+
+    def case(self, area: str | None, unit: str | None) -> bool:
+        """Whether a case in this area and of this unit may be seen."""
+        return unit == self.own_unit if self.own_unit is not None else self.area(area)
+
+    def alert(self, area: str | None, case_unit: str | None) -> bool:
+        """Whether an alert in this area, whose case (if any) is with this unit, may be seen.
+
+        A unit sees the alerts of its own cases, and those in its area if it is given one.
+        """
+        if self.own_unit is not None:
+            return case_unit == self.own_unit or (self.areas is not None and self.area(area))
+        return self.area(area)
+
+    def rejects(self) -> bool:
+        """Whether rejected messages may be seen: they belong to no certain area, so only without a limit."""
+        return self.role in ("operator", "supervisor", "admin") and self.areas is None
+
+
+def sight_of(role: str, unit: str | None, area: str | None, site: Site) -> Sight:
+    """The limits of an account. An area that the site no longer knows shows nothing, rather than everything."""
+    areas = None if area is None else frozenset(code for code in site.areas if area in site.lineage(code))
+    return Sight(role, unit, areas)
