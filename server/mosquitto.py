@@ -65,6 +65,9 @@ class Mosquitto:
         Raises:
             ServicesError: it does not start; the message ends with its log.
         """
+        # One that was killed this moment still looks alive: believe it only when it answers.
+        if not wait_until(lambda: self.pid() is None or _answers(self.port()), 15):
+            raise ServicesError(f"the private Mosquitto (process {self.pid()}) runs but does not answer")
         if self.pid() is not None:
             return self.port()
         own(self.folder)

@@ -44,12 +44,15 @@ class Postgres:
         """
         if not (self.data / "PG_VERSION").exists():
             self._initialise()
+        # One that was killed this moment still looks alive: believe it only when it answers.
+        if not wait_until(lambda: self.pid() is None or self._answers(), 60):
+            raise ServicesError(f"the private TimescaleDB (process {self.pid()}) runs but does not answer")
         if self.pid() is None:
             self._clear_after_kill()
             port = free_port(port)
             self._start(port)
         else:
-            port = int((self.data / "postmaster.pid").read_text().splitlines()[3])
+            port = self._port_in_file()
         if USER not in self.databases(port):
             self._client("createdb", USER, port=port)
         return port
@@ -96,6 +99,16 @@ class Postgres:
             return int((self.data / "postmaster.pid").read_text().split("\n", 1)[0])
         except (FileNotFoundError, ValueError):
             return None
+
+    def _port_in_file(self) -> int:
+        return int((self.data / "postmaster.pid").read_text().splitlines()[3])
+
+    def _answers(self) -> bool:
+        try:
+            run([self.binaries / "pg_isready", "-h", "127.0.0.1", "-p", str(self._port_in_file())], cwd=self.folder)
+        except (ServicesError, FileNotFoundError, IndexError):  # starting, stopping, or its pid file half written
+            return False
+        return True
 
     def _initialise(self) -> None:
         own(self.folder)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
 from pathlib import Path
 from typing import Annotated
 
@@ -34,6 +36,9 @@ class Settings(BaseSettings):
         "", description="MQTT broker to use, mqtt[s]://user:password@host:port; empty: the private one in data_dir"
     )
     data_dir: Path = Field(Path(".patrolgrid"), description="Folder of the private services and their data")
+    debian_mirror: Annotated[str, _url("http", "https", "file")] = Field(
+        "", description="Debian mirror for the private services' packages; empty: the one in this host's apt sources"
+    )
     http_host: str = Field("127.0.0.1", description="Address on which the console listens")
     http_port: int = Field(8080, ge=0, le=65535, description="Port of the console; 0: any free one")
     worker_port: int = Field(9108, ge=0, le=65535, description="Port of a lone worker's /metrics, /healthz, /readyz")
@@ -74,14 +79,18 @@ def read_settings(**given: object) -> Settings:
     """Settings from arguments, environment and file.
 
     Raises:
-        WrongSetting: a value is not what its setting takes, or the file names an unknown setting.
+        WrongSetting: a value is not what its setting takes, or the file names an unknown setting or is not TOML.
     """
     try:
         return Settings(**given)  # type: ignore[arg-type]
+    except tomllib.TOMLDecodeError as error:
+        raise WrongSetting(f"wrong setting: {SETTINGS_FILE} is not TOML: {error}") from error
     except ValidationError as error:
         lines = []
         for problem in error.errors():
             name = ".".join(str(p) for p in problem["loc"])
-            shown = "" if problem["type"] == "extra_forbidden" else f" = {problem['input']!r}"
+            # What an unknown setting holds may be a secret, and so is the password in an address.
+            value = re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", repr(problem["input"]))
+            shown = "" if problem["type"] == "extra_forbidden" else f" = {value}"
             lines.append(f"PATROLGRID_{name.upper()}{shown}: {problem['msg']}")
         raise WrongSetting("wrong setting:\n  " + "\n  ".join(lines)) from error
