@@ -161,7 +161,7 @@ async def _apply(conn: AsyncConnection, migration: Migration) -> None:
 
 
 async def announce(conn: AsyncConnection, **event: object) -> None:
-    """Tell all listeners of an event, e.g. ``kind="case", id=7``, once (and only if) the present transaction commits."""
+    """Tell all listeners of an event, e.g. ``kind="case", id=7``, if and when the present transaction commits."""
     await conn.execute("SELECT pg_notify(%s, %s)", (CHANNEL, json.dumps(event, separators=(",", ":"))))
 
 

@@ -1,0 +1,52 @@
+"""The wire formats that are understood, and which of them a topic belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Final
+
+from devices.codec import Codec
+from devices.codecs.owntracks import OwnTracksCodec
+from devices.codecs.patrolgrid import PatrolGridCodec
+
+CODECS: Final[tuple[Codec, ...]] = (PatrolGridCodec(), OwnTracksCodec())
+
+
+def subscriptions(shares: Iterable[str] = ("+",)) -> list[str]:
+    """The MQTT topic filters of all codecs for a worker that has these areas; "+" is all areas."""
+    shares = list(shares)
+    filters = [f.replace("{share}", share) for codec in CODECS for f in codec.filters for share in shares]
+    return list(dict.fromkeys(filters))
+
+
+@lru_cache(maxsize=1 << 16)
+def route(topic: str) -> Codec | None:
+    """The codec whose filters this topic matches; None for an unknown one."""
+    levels = topic.split("/")
+    for codec in CODECS:
+        if any(_matches(f.split("/"), levels) for f in codec.filters):
+            return codec
+    return None
+
+
+@lru_cache(maxsize=1 << 16)
+def share_of(topic: str) -> str | None:
+    """The area segment of a topic, by which work is shared out; None where its wire format has none."""
+    levels = topic.split("/")
+    for codec in CODECS:
+        for f in codec.filters:
+            pattern = f.split("/")
+            if "{share}" in pattern and _matches(pattern, levels):
+                return levels[pattern.index("{share}")]
+    return None
+
+
+def _matches(pattern: list[str], levels: list[str]) -> bool:
+    """Whether the levels of a topic match those of a filter, by MQTT's rules for ``+`` and ``#``."""
+    for i, wanted in enumerate(pattern):
+        if wanted == "#":
+            return True  # also matches the parent level itself
+        if i >= len(levels) or (wanted not in ("+", "{share}") and wanted != levels[i]):
+            return False
+    return len(levels) == len(pattern)
