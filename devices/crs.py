@@ -11,19 +11,19 @@ countries, where maps show no shift: call the system of devices there ``wgs84``.
 
 from __future__ import annotations
 
-from typing import Final, Literal, TypeAlias, TypeVar, get_args
+import math
+from typing import Any, Final, Literal, TypeAlias, get_args, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 Crs = Literal["wgs84", "gcj02", "bd09"]
 Floats: TypeAlias = NDArray[np.float64]
-Degrees = TypeVar("Degrees", float, Floats)
 
 AXIS: Final = 6378245.0  # metres, Krasovsky 1940
 ECCENTRICITY: Final = 0.00669342162296594323  # squared
 WEST, EAST, SOUTH, NORTH = 72.004, 137.8347, 0.8293, 55.8271
-BAIDU_TURN: Final = np.pi * 3000.0 / 180.0
+BAIDU_TURN: Final = math.pi * 3000.0 / 180.0
 ENOUGH: Final = 1e-11  # degrees, a micrometre; asked for are 1e-9
 MOST_ROUNDS: Final = 30
 
@@ -35,11 +35,16 @@ class UnknownCrs(ValueError):
         super().__init__(f"unknown coordinate system {crs!r}: expected one of {', '.join(get_args(Crs))}")
 
 
-def to_wgs84(lon: Degrees, lat: Degrees, crs: Crs) -> tuple[Degrees, Degrees]:
+@overload
+def to_wgs84(lon: float, lat: float, crs: Crs) -> tuple[float, float]: ...
+@overload
+def to_wgs84(lon: Floats, lat: Floats, crs: Crs) -> tuple[Floats, Floats]: ...
+def to_wgs84(lon: Any, lat: Any, crs: Crs) -> tuple[Any, Any]:
     """WGS-84 of places given in ``crs``, to better than 1e-9 degrees.
 
-    ``lon`` and ``lat`` are floats or arrays of one shape, in degrees; what comes back has their shape. NaN stays NaN.
-    Within a shift (700 m) of the box's edge two places share one GCJ-02 value; the one inside the box is returned.
+    ``lon`` and ``lat`` are numbers or arrays of one shape, in degrees; what comes back has their shape. What
+    is no place on earth (NaN, a latitude of 91) comes back as NaN. Within a shift (700 m) of the box's edge two places
+    share one GCJ-02 value; the one inside the box is returned.
 
     Raises:
         UnknownCrs: ``crs`` is none of wgs84, gcj02, bd09.
@@ -48,82 +53,94 @@ def to_wgs84(lon: Degrees, lat: Degrees, crs: Crs) -> tuple[Degrees, Degrees]:
     >>> round(lon, 6), round(lat, 6)
     (116.404, 39.915)
     """
-    x, y = np.asarray(lon, np.float64), np.asarray(lat, np.float64)
+    x, y, m = _numbers(lon, lat, crs)
     if crs == "bd09":
-        x, y = _gcj_from_bd(x, y)
-    elif crs not in get_args(Crs):
-        raise UnknownCrs(crs)
-    return _like(lon, *((x, y) if crs == "wgs84" else _wgs_from_gcj(x, y)))
+        x, y = _gcj_from_bd(x, y, m)
+    return (x, y) if crs == "wgs84" else _wgs_from_gcj(x, y, m)
 
 
-def from_wgs84(lon: Degrees, lat: Degrees, crs: Crs) -> tuple[Degrees, Degrees]:
+@overload
+def from_wgs84(lon: float, lat: float, crs: Crs) -> tuple[float, float]: ...
+@overload
+def from_wgs84(lon: Floats, lat: Floats, crs: Crs) -> tuple[Floats, Floats]: ...
+def from_wgs84(lon: Any, lat: Any, crs: Crs) -> tuple[Any, Any]:
     """Places given in WGS-84, in ``crs``. Shapes, NaN and errors as in :func:`to_wgs84`.
 
-    >>> from_wgs84(116.404, 39.915, "gcj02")
-    (116.41024449916938, 39.91640428150164)
+    >>> lon, lat = from_wgs84(116.404, 39.915, "gcj02")
+    >>> round(lon, 9), round(lat, 9)
+    (116.410244499, 39.916404282)
     """
-    x, y = np.asarray(lon, np.float64), np.asarray(lat, np.float64)
+    x, y, m = _numbers(lon, lat, crs)
+    if crs == "wgs84":
+        return x, y
+    dx, dy = _shift(x, y, m)
+    x, y = _choose(_in_box(x, y), (x + dx, y + dy), (x, y), m)
+    return _bd_from_gcj(x, y, m) if crs == "bd09" else (x, y)
+
+
+def _numbers(lon: Any, lat: Any, crs: str) -> tuple[Any, Any, Any]:
+    """The place, and the module that reckons with it: for a single one ``math`` is ten times faster than NumPy."""
     if crs not in get_args(Crs):
         raise UnknownCrs(crs)
-    if crs != "wgs84":
-        dx, dy = _shift(x, y)
-        inside = _in_box(x, y)
-        x, y = np.where(inside, x + dx, x), np.where(inside, y + dy, y)
-    return _like(lon, *(_bd_from_gcj(x, y) if crs == "bd09" else (x, y)))
+    m: Any = math if np.ndim(lon) == 0 else np
+    number: Any = float if m is math else np.float64
+    x, y = number(lon), number(lat)
+    on_earth = (abs(x) <= 180.0) & (abs(y) <= 90.0)
+    return *_choose(on_earth, (x, y), (math.nan, math.nan), m), m
 
 
-def _like(given: Degrees, x: Floats, y: Floats) -> tuple[Degrees, Degrees]:
-    return (float(x), float(y)) if np.ndim(given) == 0 else (x, y)
+def _choose(when: Any, one: tuple[Any, Any], other: tuple[Any, Any], m: Any) -> tuple[Any, Any]:
+    if m is np:
+        return np.where(when, one[0], other[0]), np.where(when, one[1], other[1])
+    return one if when else other
 
 
-def _in_box(lon: Floats, lat: Floats) -> NDArray[np.bool_]:
-    return np.asarray((lon >= WEST) & (lon <= EAST) & (lat >= SOUTH) & (lat <= NORTH))
+def _in_box(lon: Any, lat: Any, margin: float = 0.0) -> Any:
+    across = (lon >= WEST - margin) & (lon <= EAST + margin)
+    return across & (lat >= SOUTH - margin) & (lat <= NORTH + margin)
 
 
-def _shift(lon: Floats, lat: Floats) -> tuple[Floats, Floats]:
+def _shift(lon: Any, lat: Any, m: Any) -> tuple[Any, Any]:
     """How far GCJ-02 lies from the WGS-84 place, degrees east and north."""
-    x, y, pi = lon - 105.0, lat - 35.0, np.pi
-    root = np.sqrt(np.abs(x))
-    ripple = (20.0 * np.sin(6.0 * x * pi) + 20.0 * np.sin(2.0 * x * pi)) * 2.0 / 3.0
+    x, y, pi, sin = lon - 105.0, lat - 35.0, math.pi, m.sin
+    root = m.sqrt(abs(x))
+    ripple = (20.0 * sin(6.0 * x * pi) + 20.0 * sin(2.0 * x * pi)) * 2.0 / 3.0
     north = -100.0 + 2.0 * x + 3.0 * y + 0.2 * y * y + 0.1 * x * y + 0.2 * root + ripple
-    north += (20.0 * np.sin(y * pi) + 40.0 * np.sin(y / 3.0 * pi)) * 2.0 / 3.0
-    north += (160.0 * np.sin(y / 12.0 * pi) + 320.0 * np.sin(y * pi / 30.0)) * 2.0 / 3.0
+    north = north + (20.0 * sin(y * pi) + 40.0 * sin(y / 3.0 * pi)) * 2.0 / 3.0
+    north = north + (160.0 * sin(y / 12.0 * pi) + 320.0 * sin(y * pi / 30.0)) * 2.0 / 3.0
     east = 300.0 + x + 2.0 * y + 0.1 * x * x + 0.1 * x * y + 0.1 * root + ripple
-    east += (20.0 * np.sin(x * pi) + 40.0 * np.sin(x / 3.0 * pi)) * 2.0 / 3.0
-    east += (150.0 * np.sin(x / 12.0 * pi) + 300.0 * np.sin(x / 30.0 * pi)) * 2.0 / 3.0
+    east = east + (20.0 * sin(x * pi) + 40.0 * sin(x / 3.0 * pi)) * 2.0 / 3.0
+    east = east + (150.0 * sin(x / 12.0 * pi) + 300.0 * sin(x / 30.0 * pi)) * 2.0 / 3.0
     angle = lat / 180.0 * pi
-    bulge = 1.0 - ECCENTRICITY * np.sin(angle) ** 2
-    north = north * 180.0 / (AXIS * (1.0 - ECCENTRICITY) / (bulge * np.sqrt(bulge)) * pi)
-    east = east * 180.0 / (AXIS / np.sqrt(bulge) * np.cos(angle) * pi)
+    bulge = 1.0 - ECCENTRICITY * sin(angle) ** 2
+    north = north * 180.0 / (AXIS * (1.0 - ECCENTRICITY) / (bulge * m.sqrt(bulge)) * pi)
+    east = east * 180.0 / (AXIS / m.sqrt(bulge) * m.cos(angle) * pi)
     return east, north
 
 
-def _wgs_from_gcj(lon: Floats, lat: Floats) -> tuple[Floats, Floats]:
+def _wgs_from_gcj(lon: Any, lat: Any, m: Any) -> tuple[Any, Any]:
     # Places far outside stay as they are: there the series means nothing and the iteration need not settle.
-    near = (lon > WEST - 0.1) & (lon < EAST + 0.1) & (lat > SOUTH - 0.1) & (lat < NORTH + 0.1)
-    goal_x, goal_y = np.where(near, lon, np.nan), np.where(near, lat, np.nan)
-    x, y = goal_x, goal_y
+    goal_x, goal_y = x, y = _choose(_in_box(lon, lat, margin=0.1), (lon, lat), (math.nan, math.nan), m)
     for _ in range(MOST_ROUNDS):
-        dx, dy = _shift(x, y)
-        missed = np.fmax(np.abs(x + dx - goal_x), np.abs(y + dy - goal_y))
+        dx, dy = _shift(x, y, m)
+        missed = abs(x + dx - goal_x) + abs(y + dy - goal_y)
         x, y = goal_x - dx, goal_y - dy
         if not np.any(missed > ENOUGH):
             break
-    inside = _in_box(x, y)
-    return np.where(inside, x, lon), np.where(inside, y, lat)
+    return _choose(_in_box(x, y), (x, y), (lon, lat), m)
 
 
-def _bd_from_gcj(lon: Floats, lat: Floats) -> tuple[Floats, Floats]:
-    reach = np.sqrt(lon * lon + lat * lat) + 0.00002 * np.sin(lat * BAIDU_TURN)
-    theta = np.arctan2(lat, lon) + 0.000003 * np.cos(lon * BAIDU_TURN)
-    return reach * np.cos(theta) + 0.0065, reach * np.sin(theta) + 0.006
+def _bd_from_gcj(lon: Any, lat: Any, m: Any) -> tuple[Any, Any]:
+    theta = (m.arctan2 if m is np else m.atan2)(lat, lon) + 0.000003 * m.cos(lon * BAIDU_TURN)
+    reach = m.sqrt(lon * lon + lat * lat) + 0.00002 * m.sin(lat * BAIDU_TURN)
+    return reach * m.cos(theta) + 0.0065, reach * m.sin(theta) + 0.006
 
 
-def _gcj_from_bd(lon: Floats, lat: Floats) -> tuple[Floats, Floats]:
+def _gcj_from_bd(lon: Any, lat: Any, m: Any) -> tuple[Any, Any]:
     x, y = lon - 0.0065, lat - 0.006
     for _ in range(MOST_ROUNDS):
-        bd_x, bd_y = _bd_from_gcj(x, y)
+        bd_x, bd_y = _bd_from_gcj(x, y, m)
         x, y = x - (bd_x - lon), y - (bd_y - lat)
-        if not np.any(np.fmax(np.abs(bd_x - lon), np.abs(bd_y - lat)) > ENOUGH):
+        if not np.any(abs(bd_x - lon) + abs(bd_y - lat) > ENOUGH):
             break
     return x, y

@@ -82,6 +82,14 @@ def test_nan_stays_nan_and_spares_its_neighbours() -> None:
     assert (lon[1], lat[1]) == pytest.approx((116.404, 39.915), abs=1e-9)
 
 
+@pytest.mark.parametrize("place", [(np.inf, 30.0), (116.0, -np.inf), (116.0, 91.0), (1e300, 30.0), (-180.1, 1.0)])
+@pytest.mark.parametrize("crs", ["wgs84", "gcj02", "bd09"])
+def test_what_is_no_place_on_earth_is_nan(place: tuple[float, float], crs: str) -> None:
+    for convert in (to_wgs84, from_wgs84):
+        assert np.isnan(convert(*place, crs)).all()  # type: ignore[call-overload]
+        assert np.isnan(convert(np.array(place[:1]), np.array(place[1:]), crs)).all()  # type: ignore[call-overload]
+
+
 def test_the_arrays_given_are_left_alone() -> None:
     lon, lat = np.array([118.88]), np.array([31.47])
     from_wgs84(lon, lat, "bd09")
