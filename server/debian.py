@@ -11,9 +11,11 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 Say = Callable[[str], None]
 """Takes one line on what is being done now, for a progress display."""
@@ -39,6 +41,12 @@ class Source:
     signed_by: str = ""
     binary: bool = True
     enabled: bool = True
+
+    def lines(self) -> list[str]:
+        """This entry in one-line style; a key that stands in the file itself is left to the host's trusted keys."""
+        option = f"[signed-by={self.signed_by}] " if self.signed_by.startswith("/") else ""
+        components = " ".join(self.components)
+        return [f"deb {option}{uri} {suite} {components}" for uri in self.uris for suite in self.suites]
 
     @property
     def debian(self) -> bool:
@@ -189,34 +197,53 @@ def fetch_suite(
             "set PATROLGRID_DEBIAN_MIRROR to one, or use `docker compose up`"
         )
     failures = []
+    into.mkdir(parents=True, exist_ok=True)
     for candidate in candidates:
-        say(f"Reading the package list of Debian {suite}")
-        apt = PrivateApt(into / "apt", [f"deb [signed-by={KEYRING}] {candidate} {suite} main"])
-        try:
-            apt.update()
-            names = [name for name in apt.needed(packages) if not skip.match(name)]
-            say(f"Downloading {len(names)} packages of Debian {suite}")
-            files = apt.download(names, into / "debs")
-        except NoPackagesError as error:
-            failures.append(f"{candidate}: {error}")
-            continue
-        unpack(files, into, say=say)
-        shutil.rmtree(into / "debs")
-        shutil.rmtree(into / "apt")
-        return
+        with TemporaryDirectory(prefix=".apt-", dir=into) as folder:
+            say(f"Reading the package list of Debian {suite}")
+            apt = PrivateApt(Path(folder), [f"deb [signed-by={KEYRING}] {candidate} {suite} main"])
+            try:
+                apt.update()
+                names = [name for name in apt.needed(packages) if not skip.match(name)]
+                say(f"Downloading {len(names)} packages of Debian {suite}")
+                unpack(apt.download(names, Path(folder) / "debs"), into, say=say)
+            except NoPackagesError as error:
+                failures.append(f"{candidate}: {error}")
+                continue
+            return
     raise NoPackagesError(
         f"no mirror gave the packages of Debian {suite}; `docker compose up` does without.\n  " + "\n  ".join(failures)
     )
 
 
+def fetch_host(packages: Iterable[str], into: Path, *, with_needs: bool, say: Say) -> None:
+    """Unpack ``packages`` of this host's own Debian into ``into``; with what they need and the host lacks, if so told.
+
+    Raises:
+        NoPackagesError: the host is no Debian, or its mirror does not answer or lacks a package.
+    """
+    wanted = list(packages)
+    require_apt(", ".join(wanted))
+    lines = [line for source in host_sources() for line in source.lines() if not line.startswith("deb cdrom:")]
+    if not lines:
+        raise NoPackagesError(f"no Debian mirror among this host's apt sources to get {', '.join(wanted)} from")
+    into.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".apt-", dir=into) as folder:
+        say("Reading the package lists of this Debian")
+        apt = PrivateApt(Path(folder), lines, status="/var/lib/dpkg/status")
+        apt.update()
+        names = apt.needed(wanted) if with_needs else wanted
+        say(f"Downloading {len(names)} packages of this Debian")
+        unpack(apt.download(names, Path(folder) / "debs"), into, say=say)
+
+
 def unpack(files: Iterable[Path], into: Path, *, say: Say) -> None:
     """Lay the files of ``.deb`` packages into a folder; no scripts of theirs are run."""
     excludes = [f"--exclude={pattern}" for pattern in _LEFT_OUT]
-    into.mkdir(parents=True, exist_ok=True)
     for file in files:
         say(f"Unpacking {file.name.split('_')[0]}")
         with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", file], stdout=subprocess.PIPE) as archive:
-            tar = ["tar", "-x", "--no-same-owner", *excludes, "-C", into]
+            tar = ["tar", "-x", "--no-same-owner", *excludes, "-C", str(into)]
             result = subprocess.run(tar, stdin=archive.stdout, stderr=subprocess.PIPE, text=True, check=False)
         if result.returncode or archive.returncode:
             raise NoPackagesError(f"cannot unpack {file.name}: {result.stderr.strip()}")
@@ -243,3 +270,10 @@ def _run(command: list[str], *, env: Mapping[str, str] | None = None, cwd: Path 
     if result.returncode:
         raise NoPackagesError(f"`{shlex.join(command[:3])}` failed: {(result.stderr or result.stdout).strip()[-2000:]}")
     return result.stdout
+
+
+if __name__ == "__main__":  # for the Makefile, before anything of PatrolGrid is installed
+    try:
+        fetch_host(sys.argv[2:], Path(sys.argv[1]), with_needs=False, say=lambda line: print(line, file=sys.stderr))
+    except NoPackagesError as error:
+        sys.exit(str(error))

@@ -151,7 +151,6 @@ class Postgres:
 
 def _configuration(port: int) -> str:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
-    zone = "UTC" if Path("/usr/share/zoneinfo/UTC").exists() else "GMT"  # GMT is the one that needs no zone files
     return f"""# Written at every start of the private services; changes here do not last.
 listen_addresses = '127.0.0.1'
 port = {port}
@@ -165,6 +164,6 @@ max_locks_per_transaction = 256
 shared_buffers = '{min(max(memory // 8, 64), 512)}MB'
 max_wal_size = '2GB'
 jit = off
-timezone = '{zone}'
-log_timezone = '{zone}'
+timezone = 'UTC'
+log_timezone = 'UTC'
 """
