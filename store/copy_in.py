@@ -1,0 +1,103 @@
+"""Fixes between NumPy and PostgreSQL without a loop: PGCOPY payloads and binary arrays as packed big-endian dtypes.
+
+A row of the binary COPY format is an int16 count of fields, then for each field an int32 length and its bytes. With
+fixed widths and no NULLs a structured dtype can hold all of that, so one ``tobytes()`` is the payload and one
+``frombuffer`` reads it. Times are µs since 2000-01-01 on PostgreSQL's side.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from psycopg import adapters
+from psycopg.adapt import Buffer, Dumper
+from psycopg.pq import Format
+
+from devices.readings import FIX, Rows
+
+POSTGRES_EPOCH: Final = 946_684_800_000_000
+"""2000-01-01 00:00 UTC in µs since 1970."""
+
+COLUMNS: Final[tuple[str, ...]] = FIX.names or ()
+_TIMES: Final = ("at", "received")
+_HEADER: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)  # no flags, no extension
+_TRAILER: Final = b"\xff\xff"
+
+
+def _row_dtype() -> np.dtype[Any]:
+    fields: list[tuple[str, str]] = [("fields", ">i2")]
+    for name in COLUMNS:
+        fields += [(f"{name}_bytes", ">i4"), (name, FIX[name].str.replace("<", ">"))]
+    return np.dtype(fields)
+
+
+ROW: Final = _row_dtype()
+"""One row of fixes in the binary COPY format."""
+
+
+def payload(fixes: Rows) -> bytes:
+    """What COPY fixes FROM STDIN (FORMAT binary) takes for rows of :data:`devices.readings.FIX`."""
+    packed = np.empty(len(fixes), ROW)
+    packed["fields"] = len(COLUMNS)
+    for name in COLUMNS:
+        packed[f"{name}_bytes"] = FIX[name].itemsize
+        packed[name] = fixes[name] - POSTGRES_EPOCH if name in _TIMES else fixes[name]
+    return b"".join((_HEADER, packed.tobytes(), _TRAILER))
+
+
+def from_payload(data: bytes | bytearray) -> Rows:
+    """Rows of :data:`devices.readings.FIX` from what COPY … TO STDOUT (FORMAT binary) gave.
+
+    Raises:
+        ValueError: the bytes are not whole rows of the fixes' columns.
+    """
+    body = memoryview(data)[len(_HEADER) : len(data) - len(_TRAILER)]
+    if len(data) < len(_HEADER) + len(_TRAILER) or len(body) % ROW.itemsize:
+        raise ValueError(f"{len(data)} bytes are no COPY of rows of {ROW.itemsize} bytes: has the table changed?")
+    packed = np.frombuffer(body, ROW)
+    if not (packed["fields"] == len(COLUMNS)).all():
+        raise ValueError(f"a row of COPY does not have {len(COLUMNS)} fields: has the table changed?")
+    fixes = np.empty(len(packed), FIX)
+    for name in COLUMNS:
+        fixes[name] = packed[name]
+    for name in _TIMES:
+        fixes[name] += POSTGRES_EPOCH
+    return fixes
+
+
+class PackedArray:
+    """A one-dimensional array as a query parameter; write it as ``%b`` with a cast to its type."""
+
+    __slots__ = ("data",)
+
+    def __init__(self, values: NDArray[Any], oid: int) -> None:
+        element = values.dtype.newbyteorder(">")
+        packed = np.empty(len(values), np.dtype([("bytes", ">i4"), ("value", element)]))
+        packed["bytes"], packed["value"] = element.itemsize, values
+        dimensions = 1 if len(values) else 0
+        header = np.array([dimensions, 0, oid, len(values), 1][: 3 + 2 * dimensions], ">i4")
+        self.data: bytes = header.tobytes() + packed.tobytes()
+
+
+class _PackedArrayDumper(Dumper):
+    """Sends the bytes as they are; the cast in the query says which array type they are."""
+
+    format = Format.BINARY
+
+    def dump(self, obj: PackedArray) -> Buffer:
+        return obj.data
+
+
+adapters.register_dumper(PackedArray, _PackedArrayDumper)
+_OIDS: Final = {"i2": 21, "i4": 23, "i8": 20, "f4": 700, "f8": 701}
+_TIMESTAMPTZ: Final = 1184
+
+
+def array(rows: Rows, column: str) -> PackedArray:
+    """A numeric column of any readings as a parameter; ``at`` and ``received`` become timestamptz."""
+    if column in _TIMES:
+        return PackedArray(rows[column] - POSTGRES_EPOCH, _TIMESTAMPTZ)
+    values = rows[column]
+    return PackedArray(values, _OIDS[values.dtype.str[1:]])

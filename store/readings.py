@@ -1,0 +1,184 @@
+"""Readings into the store: one transaction per batch, idempotent on the natural key.
+
+The natural keys are (device, at) of a fix, (device, at, label, track) of a sighting and (device, quantity, at) of a
+sample: what is stored is never stored again. What comes out again is in :mod:`store.stretches`, :mod:`store.rejects`
+and :mod:`store.retention`, and can be had from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Final, TypeAlias
+
+import numpy as np
+from psycopg import AsyncConnection, errors
+
+from detectors.base import Batch
+from devices.readings import FIX, CommandAck, Flag, Rows, rows
+from store.copy_in import COLUMNS, array, payload
+from store.database import announce
+from store.rejects import Reject, StoredReject, get_reject, list_rejects, mark_replayed, write_rejects
+from store.retention import Removed, apply_retention
+from store.stretches import StretchTooLong, last_positions, newest_received, stretch, stretches, track
+
+__all__ = [
+    "Reject",
+    "Removed",
+    "StoredReject",
+    "StretchTooLong",
+    "apply_retention",
+    "get_reject",
+    "last_positions",
+    "list_rejects",
+    "mark_replayed",
+    "newest_received",
+    "one_per_key",
+    "stretch",
+    "stretches",
+    "track",
+    "write_batch",
+]
+
+RecordAck: TypeAlias = Callable[[AsyncConnection, CommandAck], Awaitable[object]]
+
+ALARM: Final = int(Flag.SOS | Flag.MAN_DOWN)  # 33 in the SQL below
+NO_POSITION: Final = int(Flag.NO_POSITION)  # 16 in the SQL below
+
+_COPY_FIXES: Final = b"""
+COPY fixes (device, at, received, lon, lat, speed, heading, accuracy, battery, flags) FROM STDIN (FORMAT binary)"""
+
+# A stored fix is left alone, but for two things that must not be swallowed: an alarm, and the place of an alarm that
+# had come without one. ``received`` then says when that became known.
+_MERGE_FIXES: Final = b"""
+INSERT INTO fixes AS f (device, at, received, lon, lat, speed, heading, accuracy, battery, flags)
+SELECT * FROM unnest(%b::int4[], %b::timestamptz[], %b::timestamptz[], %b::float8[], %b::float8[],
+                     %b::float4[], %b::float4[], %b::float4[], %b::float4[], %b::int2[])
+ON CONFLICT (device, at) DO UPDATE SET
+    received = excluded.received,
+    lon      = CASE WHEN f.flags & 16 > excluded.flags & 16 THEN excluded.lon ELSE f.lon END,
+    lat      = CASE WHEN f.flags & 16 > excluded.flags & 16 THEN excluded.lat ELSE f.lat END,
+    speed    = CASE WHEN f.flags & 16 > excluded.flags & 16 THEN excluded.speed ELSE f.speed END,
+    heading  = CASE WHEN f.flags & 16 > excluded.flags & 16 THEN excluded.heading ELSE f.heading END,
+    accuracy = CASE WHEN f.flags & 16 > excluded.flags & 16 THEN excluded.accuracy ELSE f.accuracy END,
+    battery  = CASE WHEN f.flags & 16 > excluded.flags & 16 THEN excluded.battery ELSE f.battery END,
+    flags    = CASE WHEN f.flags & 16 > excluded.flags & 16 THEN excluded.flags ELSE f.flags END
+               | (f.flags | excluded.flags) & 33
+WHERE excluded.flags & 33 & ~f.flags <> 0 OR f.flags & 16 > excluded.flags & 16
+RETURNING device, (extract(epoch FROM at) * 1000000)::int8, (extract(epoch FROM received) * 1000000)::int8,
+          lon, lat, speed, heading, accuracy, battery, flags"""
+_LAST_POSITIONS: Final = b"""
+INSERT INTO last_positions AS p (device, at, received, lon, lat, speed, heading, accuracy, battery, flags)
+SELECT * FROM unnest(%b::int4[], %b::timestamptz[], %b::timestamptz[], %b::float8[], %b::float8[],
+                     %b::float4[], %b::float4[], %b::float4[], %b::float4[], %b::int2[])
+ON CONFLICT (device) DO UPDATE SET
+    at = excluded.at, received = excluded.received, lon = excluded.lon, lat = excluded.lat, speed = excluded.speed,
+    heading = excluded.heading, accuracy = excluded.accuracy, battery = excluded.battery, flags = excluded.flags
+WHERE excluded.at >= p.at  -- equal: the same fix, which now has an alarm"""
+_SIGHTINGS: Final = b"""
+INSERT INTO sightings (device, at, received, label, count, confidence, track, lon, lat, snapshot)
+SELECT * FROM unnest(%b::int4[], %b::timestamptz[], %b::timestamptz[], %s::text[], %b::int4[], %b::float4[],
+                     %s::text[], %b::float8[], %b::float8[], %s::text[])
+ON CONFLICT DO NOTHING
+RETURNING device, (extract(epoch FROM at) * 1000000)::int8, (extract(epoch FROM received) * 1000000)::int8,
+          label, count, confidence, track, lon, lat, snapshot"""
+_SAMPLES: Final = b"""
+INSERT INTO samples (device, at, received, quantity, value)
+SELECT * FROM unnest(%b::int4[], %b::timestamptz[], %b::timestamptz[], %s::text[], %b::float8[])
+ON CONFLICT DO NOTHING
+RETURNING device, (extract(epoch FROM at) * 1000000)::int8, (extract(epoch FROM received) * 1000000)::int8,
+          quantity, value"""
+
+
+async def write_batch(
+    conn: AsyncConnection,
+    fixes: Rows,
+    sightings: Rows,
+    samples: Rows,
+    rejects: Iterable[Reject] = (),
+    acks: Iterable[CommandAck] = (),
+    record_ack: RecordAck | None = None,
+) -> Batch:
+    """Store everything in one transaction (a savepoint inside the caller's) and announce it to the listeners.
+
+    Returns what is new: without what was stored before, and a stored fix again where an alarm was added to it. Arrays
+    are of the dtypes in :mod:`devices.readings` with places in WGS-84; ``device`` is the id.
+
+    Raises:
+        psycopg.DataError, UnicodeError: a value that PostgreSQL cannot hold; nothing was stored.
+        psycopg.Error: the database refuses or is away; nothing was stored, unless the connection broke at the commit.
+    """
+    async with conn.transaction():
+        new = Batch(
+            await _write_fixes(conn, one_per_key(fixes)),
+            await _write_texts(conn, _SIGHTINGS, sightings),
+            await _write_texts(conn, _SAMPLES, samples),
+        )
+        if await _move_last_positions(conn, new.fixes):
+            await announce(conn, kind="positions")
+        await write_rejects(conn, rejects)
+        if record_ack is not None:
+            for ack in acks:
+                await record_ack(conn, ack)
+    return new
+
+
+def one_per_key(fixes: Rows) -> Rows:
+    """Fixes in order of (device, at), one each: the first that has a place, with the alarm flags of all.
+
+    Sorted by device a batch costs the server half as much, as the index pages of one device lie together.
+    """
+    if not len(fixes):
+        return fixes
+    placeless = fixes["flags"] & NO_POSITION
+    fixes = fixes[np.lexsort((placeless, fixes["at"], fixes["device"]))]
+    first = np.ones(len(fixes), bool)
+    first[1:] = (fixes["device"][1:] != fixes["device"][:-1]) | (fixes["at"][1:] != fixes["at"][:-1])
+    if first.all():
+        return fixes
+    alarms = np.bitwise_or.reduceat(fixes["flags"] & ALARM, np.flatnonzero(first))
+    fixes = fixes[first]
+    fixes["flags"] |= alarms
+    return fixes
+
+
+async def _write_fixes(conn: AsyncConnection, fixes: Rows) -> Rows:
+    if not len(fixes):
+        return fixes
+    try:
+        async with conn.transaction(), conn.cursor() as cursor, cursor.copy(_COPY_FIXES) as copy:
+            await copy.write(payload(fixes))
+    except errors.UniqueViolation:
+        return await _merge_fixes(conn, fixes)
+    return fixes
+
+
+async def _merge_fixes(conn: AsyncConnection, fixes: Rows) -> Rows:
+    """The slower way, for a batch of which some are stored already."""
+    async with conn.cursor(binary=True) as cursor:
+        await cursor.execute(_MERGE_FIXES, [array(fixes, c) for c in COLUMNS])
+        return rows(FIX, await cursor.fetchall())
+
+
+async def _write_texts(conn: AsyncConnection, statement: bytes, readings: Rows) -> Rows:
+    """Sightings or samples: their texts go as lists, their numbers as packed arrays."""
+    if not len(readings):
+        return readings
+    readings = readings[np.lexsort((readings["at"], readings["device"]))]  # one order for all workers: no deadlock
+    columns = [
+        readings[name].tolist() if readings.dtype[name].hasobject else array(readings, name)
+        for name in readings.dtype.names or ()
+    ]
+    async with conn.cursor(binary=True) as cursor:
+        await cursor.execute(statement, columns)
+        return rows(readings.dtype, await cursor.fetchall())
+
+
+async def _move_last_positions(conn: AsyncConnection, fixes: Rows) -> bool:
+    """Bring the last positions up to these new fixes; whether there were any with a place."""
+    placed = fixes[fixes["flags"] & NO_POSITION == 0]
+    if not len(placed):
+        return False
+    placed = placed[np.lexsort((placed["at"], placed["device"]))]
+    newest = placed[np.append(placed["device"][1:] != placed["device"][:-1], True)]
+    await conn.execute(_LAST_POSITIONS, [array(newest, c) for c in COLUMNS])
+    return True

@@ -1,0 +1,140 @@
+"""Readings out of the store: stretches for the detectors, last positions and tracks for the console.
+
+Times are UTC µs (int) throughout, as in the arrays. Every query is bounded in time and in rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Final
+
+import numpy as np
+from psycopg import AsyncConnection
+
+from detectors.base import Batch
+from devices.readings import SAMPLE, SECOND, SIGHTING, Rows, rows
+from devices.site import micros, moment
+from store.copy_in import from_payload
+
+MOST_ROWS: Final = 5_000_000
+"""Rows of one kind in one stretch (fixes: about 1 GB while it is read); ask for shorter stretches beyond."""
+
+_FIXES: Final = b"""COPY (
+    SELECT device, at, received, lon, lat, speed, heading, accuracy, battery, flags FROM fixes
+    WHERE at >= %(since)s AND at < %(until)s AND (%(devices)s::int[] IS NULL OR device = ANY(%(devices)s))
+    LIMIT %(limit)s
+) TO STDOUT (FORMAT binary)"""
+_SIGHTINGS: Final = b"""
+    SELECT device, (extract(epoch FROM at) * 1000000)::int8, (extract(epoch FROM received) * 1000000)::int8,
+           label, count, confidence, track, lon, lat, snapshot
+    FROM sightings
+    WHERE at >= %(since)s AND at < %(until)s AND (%(devices)s::int[] IS NULL OR device = ANY(%(devices)s))
+    LIMIT %(limit)s"""
+_SAMPLES: Final = b"""
+    SELECT device, (extract(epoch FROM at) * 1000000)::int8, (extract(epoch FROM received) * 1000000)::int8,
+           quantity, value
+    FROM samples
+    WHERE at >= %(since)s AND at < %(until)s AND (%(devices)s::int[] IS NULL OR device = ANY(%(devices)s))
+    LIMIT %(limit)s"""
+_LAST_POSITIONS: Final = b"""COPY (
+    SELECT device, at, received, lon, lat, speed, heading, accuracy, battery, flags FROM last_positions
+    WHERE %(received_after)s::timestamptz IS NULL OR received > %(received_after)s
+) TO STDOUT (FORMAT binary)"""
+_TRACK: Final = b"""COPY (
+    SELECT device, at, received, lon, lat, speed, heading, accuracy, battery, flags FROM fixes
+    WHERE device = %(device)s AND at >= %(since)s AND at < %(until)s AND flags & 16 = 0  -- Flag.NO_POSITION
+    ORDER BY at LIMIT %(limit)s
+) TO STDOUT (FORMAT binary)"""
+_NEWEST: Final = (
+    b"SELECT max(received) FROM sightings WHERE at >= now() - %s::interval",
+    b"SELECT max(received) FROM samples WHERE at >= now() - %s::interval",
+)
+
+
+class StretchTooLong(ValueError):
+    """A stretch holds more than :data:`MOST_ROWS` rows of one kind; the message says which."""
+
+
+async def stretch(conn: AsyncConnection, since: int, until: int, devices: Sequence[int] | None = None) -> Batch:
+    """The stored readings with ``since <= at < until`` (UTC µs), of all devices or of those with these ids.
+
+    Each kind is ordered by time and device. Memory is about 200 bytes a fix while it is read.
+
+    Raises:
+        StretchTooLong: more than :data:`MOST_ROWS` rows; take :func:`stretches`.
+    """
+    values = {
+        "since": moment(since),
+        "until": moment(until),
+        "devices": None if devices is None else [int(d) for d in devices],
+        "limit": MOST_ROWS + 1,
+    }
+    batch = Batch(
+        await _copied(conn, _FIXES, values),
+        await _fetched(conn, SIGHTING, _SIGHTINGS, values),
+        await _fetched(conn, SAMPLE, _SAMPLES, values),
+    )
+    for kind, found in (("fixes", batch.fixes), ("sightings", batch.sightings), ("samples", batch.samples)):
+        if len(found) > MOST_ROWS:
+            raise StretchTooLong(f"more than {MOST_ROWS} {kind} from {moment(since)} to {moment(until)}: ask for less")
+    return batch
+
+
+async def stretches(
+    conn: AsyncConnection, since: int, until: int, devices: Sequence[int] | None = None, seconds: float = 600.0
+) -> AsyncIterator[Batch]:
+    """The same in slices of so many seconds of event time, in order; slices without a reading are left out."""
+    step = max(1, int(seconds * SECOND))
+    for begin in range(since, until, step):
+        batch = await stretch(conn, begin, min(begin + step, until), devices)
+        if len(batch):
+            yield batch
+
+
+async def newest_received(conn: AsyncConnection) -> int | None:
+    """When (UTC µs, our clock) the newest reading was received; None without readings.
+
+    Looked for among the last positions and among the sightings and samples of recent event time, so that it costs
+    milliseconds: a reading hours late that was received after all others may be missed.
+    """
+    found = [await _one(conn, b"SELECT max(received) FROM last_positions")]
+    for query in _NEWEST:
+        for age in ("1 hour", "1 day", "30 days", "100 years"):
+            newest = await _one(conn, query, (age,))
+            if newest is not None:
+                found.append(newest)
+                break
+    return max((micros(f) for f in found if f is not None), default=None)
+
+
+async def last_positions(conn: AsyncConnection, received_after: int | None = None) -> Rows:
+    """The newest fix with a place of each device, shape (n,) of FIX; all, or those received after a moment (UTC µs)."""
+    after = None if received_after is None else moment(received_after)
+    return await _copied(conn, _LAST_POSITIONS, {"received_after": after})
+
+
+async def track(conn: AsyncConnection, device: int, since: int, until: int, limit: int = 100_000) -> Rows:
+    """One device's fixes with a place and ``since <= at < until`` (UTC µs), in order of time, the first ``limit``."""
+    values = {"device": int(device), "since": moment(since), "until": moment(until), "limit": limit}
+    return await _copied(conn, _TRACK, values)
+
+
+async def _copied(conn: AsyncConnection, query: bytes, values: dict[str, Any]) -> Rows:
+    data = bytearray()
+    async with conn.cursor() as cursor, cursor.copy(query, values) as copy:
+        async for block in copy:
+            data += block
+    fixes = from_payload(data)
+    return fixes[np.lexsort((fixes["device"], fixes["at"]))]
+
+
+async def _fetched(conn: AsyncConnection, dtype: np.dtype[Any], query: bytes, values: dict[str, Any]) -> Rows:
+    async with conn.cursor(binary=True) as cursor:
+        await cursor.execute(query, values)
+        found = rows(dtype, await cursor.fetchall())
+    return found[np.lexsort((found["device"], found["at"]))]
+
+
+async def _one(conn: AsyncConnection, query: bytes, values: tuple[Any, ...] = ()) -> Any:
+    found = await (await conn.execute(query, values)).fetchone()
+    return found[0] if found else None
