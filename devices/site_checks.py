@@ -19,7 +19,6 @@ from devices.site_text import plain_problem, shown, text_problem
 
 AREA_CODE: Final = re.compile(r"[0-9]{12}(-[0-9A-Z]{2,4})?")
 CODE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-RULE_CODE: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _ALIAS: Final = re.compile(r"[^\s+#]{1,200}")
 _CONTACT: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
 LEVELS: Final[tuple[str, ...]] = get_args(Level)
@@ -80,7 +79,6 @@ def _named(code: str, name: str, name_en: str, pattern: re.Pattern[str], form: s
 
 _AREA_FORM: Final = "12 digits, for a grid with a suffix like -01"
 _CODE_FORM: Final = "1-64 letters, digits, '_', '.', '-', beginning with a letter or digit"
-_RULE_FORM: Final = "1-64 small letters, digits and '_', beginning with a letter"
 
 
 def _known(part: str, code: str, codes: Container[str], file: str) -> Iterator[Problem]:
@@ -248,12 +246,10 @@ def _duty(duty: dict[str, str], areas: Container[str], units: Container[str]) ->
 
 
 def _rule(rule: dict[str, Any]) -> Iterator[Problem]:
-    """The shape alone; whether a detector takes the settings is checked where detectors are known."""
+    """The shape alone; what a rule's fields may be is known to ``alerts.rules``."""
     for part in _RULE_TEXTS:
         if problem := text_problem(rule.get(part, "")):
             yield part, problem
-    if not text_problem(code := rule.get("code", "")) and not RULE_CODE.fullmatch(code):
-        yield "code", f"{shown(code)} is no code: {_RULE_FORM}"
     if not isinstance(rule.get("settings", {}), dict):
         yield "settings", f"{shown(rule['settings'])} is no table: write [rule.settings]"
     for part, value in rule.items():

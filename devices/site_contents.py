@@ -46,8 +46,8 @@ class SiteFolder:
     """A site as its files give it, each table in the order of its file. Devices have id 0.
 
     ``rules`` and ``duties`` are plain mappings: what they mean is known to ``alerts``, which cannot be imported here.
-    A duty has ``category``, ``area`` and ``unit``. ``lines`` says on which line each record of a file stood; it does not
-    count when folders are compared.
+    A duty has ``category``, ``area`` and ``unit``. ``lines`` says on which line each record of a file stood; it is
+    left out when folders are compared.
     """
 
     name: str
