@@ -1,0 +1,240 @@
+"""Cameras: what stands in their view, as a detector on the camera would report it, with its misses and mistakes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from devices.readings import SECOND
+from devices.registry import Device
+from simulators.bodies import Bodies, Carries
+from simulators.chance import Floats, Keys, bits, name_key, normal, uniform
+from simulators.crowds import Crowd
+from simulators.places import Ground, Spot
+from simulators.radio import HEARTBEAT
+from simulators.wire import Message, Speaker, seconds, whole_ms
+
+SEEN, CONFIDENCE, WRONG_X, WRONG_Y, TRACK, BREAK, FALSE, FALSE_PLACE, COUNT, PHASE = range(70, 80)  # purposes of draws
+PERIOD: Final = 4.0  # s between looks, where the device promises nothing
+FIELD: Final = 90.0  # degrees of view, where the device's properties say nothing
+RANGE: Final = 600.0  # m
+BREAKS: Final = 1 / 300.0, 1 / 80.0  # per second, and per metre walked: a track is lost, taken up under another number
+FORGETS: Final = 20.0  # s after which a camera that sees somebody again takes him for another
+FALSE_RATE: Final = 1 / 2400.0  # per second and camera: leaves, a post, a bird
+COUNT_ERROR: Final = 0.04  # of the people counted, one sigma
+NEAR_CROWD: Final = 80.0  # m from a camera to the place whose people it counts
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """How well one kind of thing is made out: probability in one look when near, and the confidence given."""
+
+    bit: Carries
+    name: str
+    seen: float
+    confidence: float
+
+
+LABELS: Final = (
+    Label(Carries.PERSON, "person", 0.93, 0.84),
+    Label(Carries.ROD, "rod", 0.78, 0.66),
+    Label(Carries.NET, "net", 0.75, 0.63),
+    Label(Carries.BOAT, "boat", 0.96, 0.90),
+)
+
+
+@dataclass(slots=True)
+class Track:
+    """One thing followed by one camera."""
+
+    name: str
+    seen: int  # UTC µs
+
+
+class Cameras:
+    """The cameras of a site that look at people and boats; columns of shape (n,) in the order of ``devices``."""
+
+    def __init__(self, seed: int, devices: Sequence[Device], ground: Ground, start: int) -> None:
+        self.devices = tuple(devices)
+        self._ground = ground
+        self.keys: Keys = np.array([name_key(seed, "camera", d.code) for d in devices], np.uint64)
+        spots = [ground.frame.spot(d.lon, d.lat) for d in devices]
+        self.x, self.y = np.array(spots, np.float64).reshape(-1, 2).T
+        views = [_view(d, spot, ground) for d, spot in zip(devices, spots, strict=True)]
+        bearing, field, reach = np.array(views, np.float64).reshape(-1, 3).T
+        self._east, self._north = np.sin(np.radians(bearing)), np.cos(np.radians(bearing))
+        self._half, self.range = np.cos(np.radians(field / 2)), reach
+        self._speakers = [Speaker(d) for d in devices]
+        self._period = np.array([max(1.0, d.interval or PERIOD) for d in devices]) * SECOND
+        self._next = start + uniform(self.keys, PHASE, 0) * self._period
+        self._look = np.zeros(len(devices), np.int64)
+        self._tracks: dict[tuple[int, int, str], Track] = {}
+
+    def sight(self, x: Floats, y: Floats) -> Floats:
+        """Distance of each place (k,) from each camera (n,) where it is in view, inf elsewhere; shape (n, k)."""
+        return self._sight(np.arange(len(self.devices)), x, y)
+
+    def _sight(self, which: NDArray[np.int64], x: Floats, y: Floats) -> Floats:
+        dx, dy = x[None, :] - self.x[which, None], y[None, :] - self.y[which, None]
+        distance = np.hypot(dx, dy)
+        ahead = dx * self._east[which, None] + dy * self._north[which, None]
+        visible = (distance <= self.range[which, None]) & (ahead >= distance * self._half[which, None])
+        return np.where(visible, distance, np.inf)
+
+    def tick(self, now: int, bodies: Bodies) -> list[Message]:
+        """The sightings of the looks that fall into the tick ending at ``now``."""
+        due = np.flatnonzero(self._next <= now)
+        if not len(due):
+            return []
+        slots = np.flatnonzero(bodies.present)
+        distance = self._sight(due, bodies.x[slots], bodies.y[slots])
+        sent = []
+        for row, camera in enumerate(due.tolist()):
+            at = whole_ms(self._next[camera])
+            objects = self._report(camera, at, slots[np.isfinite(distance[row])], bodies) + self._mistake(camera, at)
+            if objects:
+                sent.append(self._speakers[camera].say(at, "sighting", objects[0] if len(objects) == 1 else objects))
+            self._look[camera] += 1
+            self._next[camera] += self._period[camera]
+        self._forget(now)
+        return sent
+
+    # ── One look ────────────────────────────────────────────────────────────────────────────────────────────────────
+    def _report(self, camera: int, at: int, slots: NDArray[np.int64], bodies: Bodies) -> list[dict[str, Any]]:
+        """What is made out of the bodies in view."""
+        if not len(slots):
+            return []
+        keys = bodies.keys[slots] ^ self.keys[camera]
+        look = int(self._look[camera])
+        x, y, pace = bodies.x[slots], bodies.y[slots], np.hypot(bodies.vx[slots], bodies.vy[slots])
+        share = np.hypot(x - self.x[camera], y - self.y[camera]) / self.range[camera]
+        wrong = 1.5 + 0.006 * share * self.range[camera]  # m: a pixel is wider far off
+        objects = []
+        for number, label in enumerate(LABELS):
+            seen = uniform(keys, SEEN + 100 * number, look) < label.seen * (1.0 - 0.35 * share**2)
+            seen &= (bodies.carries[slots] & int(label.bit)) != 0
+            hits = np.flatnonzero(seen)
+            if not len(hits):
+                continue
+            sure = label.confidence - 0.18 * share[hits] + 0.06 * normal(keys[hits], CONFIDENCE + 100 * number, look)
+            px = x[hits] + wrong[hits] * normal(keys[hits], WRONG_X + 100 * number, look)
+            py = y[hits] + wrong[hits] * normal(keys[hits], WRONG_Y + 100 * number, look)
+            who = zip(bodies.keys[slots[hits]].tolist(), pace[hits].tolist(), strict=True)
+            found = zip(who, sure.tolist(), px.tolist(), py.tolist(), strict=True)
+            for (body, speed), confidence, east, north in found:
+                track = self._track(camera, body, label.name, at, speed)
+                objects.append(self._object(at, label.name, confidence, track, (east, north)))
+        return objects
+
+    def _object(self, at: int, label: str, confidence: float, track: str, spot: Spot) -> dict[str, Any]:
+        lon, lat = self._ground.frame.degrees(*spot)
+        sure = min(0.99, max(0.25, confidence))
+        return {"t": seconds(at), "label": label, "conf": round(sure, 2), "track": track,
+                "lon": round(lon, 6), "lat": round(lat, 6)}  # fmt: skip
+
+    def _track(self, camera: int, body: int, label: str, at: int, pace: float) -> str:
+        """The camera's own number for what it follows; now and then it loses it and begins another."""
+        track = self._tracks.get((camera, body, label))
+        key = np.array([body], np.uint64) ^ self.keys[camera]
+        lost = (BREAKS[0] + BREAKS[1] * pace) * float(self._period[camera]) / SECOND
+        if (
+            track is None
+            or at - track.seen > FORGETS * SECOND
+            or uniform(key, BREAK, int(self._look[camera]) * 8 + len(label))[0] < lost
+        ):
+            name = f"{label[0]}{int(bits(key, TRACK, at + len(label))[0]) >> 32:08x}"
+            track = self._tracks[camera, body, label] = Track(name, at)
+        track.seen = at
+        return track.name
+
+    def _mistake(self, camera: int, at: int) -> list[dict[str, Any]]:
+        """Something that is not there, seen once."""
+        key, look = self.keys[camera : camera + 1], int(self._look[camera])
+        if uniform(key, FALSE, look)[0] >= FALSE_RATE * float(self._period[camera]) / SECOND:
+            return []
+        kind, across, away = (float(uniform(key, FALSE_PLACE + i, look)[0]) for i in (0, 100, 200))
+        label = LABELS[min(3, int(kind * kind * 4))].name  # mostly persons
+        distance, aside = self.range[camera] * (0.2 + 0.8 * away), (across - 0.5) * 0.8
+        x = self.x[camera] + distance * (self._east[camera] + aside * self._north[camera])
+        y = self.y[camera] + distance * (self._north[camera] - aside * self._east[camera])
+        name = f"{label[0]}{int(bits(key, TRACK, at)[0]) >> 32:08x}"
+        return [self._object(at, label, 0.32 + 0.2 * across, name, (float(x), float(y)))]
+
+    def _forget(self, now: int) -> None:
+        if len(self._tracks) > 4_000:
+            fresh = now - FORGETS * SECOND
+            self._tracks = {key: track for key, track in self._tracks.items() if track.seen >= fresh}
+
+
+class Counters:
+    """Cameras that count the people of a crowded place, each the whole of it."""
+
+    def __init__(self, seed: int, devices: Sequence[Device], crowds: Sequence[Crowd], start: int) -> None:
+        self.devices, self._crowds = tuple(devices), tuple(crowds)
+        self._speakers = [Speaker(d) for d in devices]
+        self._keys: Keys = np.array([name_key(seed, "counter", d.code) for d in devices], np.uint64)
+        self._period = np.array([max(1.0, d.interval or PERIOD) for d in devices]) * SECOND
+        self._next = start + uniform(self._keys, PHASE, 0) * self._period
+
+    def tick(self, now: int) -> list[Message]:
+        """The counts that fall into the tick ending at ``now``."""
+        sent = []
+        for camera in np.flatnonzero(self._next <= now).tolist():
+            at, crowd = whole_ms(self._next[camera]), self._crowds[camera]
+            error = float(normal(self._keys[camera : camera + 1], COUNT, at)[0])
+            count = max(0, round(crowd.people * (1.0 + COUNT_ERROR * error)))
+            lon, lat = crowd.place
+            content = {"t": seconds(at), "label": "person", "n": count, "conf": 0.8, "lon": lon, "lat": lat}
+            if count:
+                sent.append(self._speakers[camera].say(at, "sighting", content))
+            self._next[camera] += self._period[camera]
+        return sent
+
+
+class Heartbeats:
+    """The statuses of devices that stay where they are."""
+
+    def __init__(self, seed: int, devices: Sequence[Device], start: int) -> None:
+        self.speakers = [Speaker(d) for d in devices]
+        keys: Keys = np.array([name_key(seed, "heartbeat", d.code) for d in devices], np.uint64)
+        self._next = start + (1.0 + 8.0 * uniform(keys, PHASE, 1)) * SECOND
+
+    def tick(self, now: int) -> list[Message]:
+        """The statuses that fall into the tick ending at ``now``."""
+        sent = []
+        for index in np.flatnonzero(self._next <= now).tolist():
+            sent.append(self.status(index, whole_ms(self._next[index])))
+            self._next[index] += HEARTBEAT * SECOND
+        return sent
+
+    def status(self, index: int, at: int, *, online: bool = True) -> Message:
+        """One device's status, retained by the broker."""
+        return self.speakers[index].say(at, "status", {"t": seconds(at), "online": online})
+
+
+def watched_crowd(device: Device, crowds: Sequence[Crowd], ground: Ground) -> Crowd | None:
+    """The crowded place whose people a camera counts: one that it is said to watch, else one beside which it stands."""
+    watches = device.properties.get("watches")
+    if isinstance(watches, Sequence):
+        return next((crowd for crowd in crowds if crowd.zone.code in watches), None)
+    spot = ground.frame.spot(device.lon, device.lat)
+    near = [(ground.distance(crowd.zone.code, spot), i) for i, crowd in enumerate(crowds)]
+    distance, index = min(near, default=(math.inf, 0))
+    return crowds[index] if distance <= NEAR_CROWD else None
+
+
+def _view(device: Device, spot: Spot, ground: Ground) -> tuple[float, float, float]:
+    """Bearing in degrees, field in degrees and range in metres as registered; else a usual view out over the water."""
+    view = device.properties.get("view")
+    view = view if isinstance(view, Mapping) else {}
+    if "bearing" in view:
+        bearing = float(view["bearing"])
+    else:
+        x, y = ground.inland(spot, 100.0)
+        bearing = math.degrees(math.atan2(spot[0] - x, spot[1] - y))
+    return bearing, float(view.get("fov", FIELD)), float(view.get("range", RANGE))
