@@ -1,0 +1,125 @@
+"""Migrations, sessions in UTC, and events."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+
+import psycopg
+import pytest
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from store.database import Migration, MigrationError, announce, listen, migrate, open_pool, own_migrations
+
+FIRST = Migration("0001_first.sql", "CREATE TABLE first (x int);\nINSERT INTO first VALUES (1);")
+SECOND = Migration("0002_second.sql", "ALTER TABLE first ADD COLUMN y int;")
+
+
+@pytest.fixture
+async def scratch(empty_database_url: str) -> str:
+    """A database without tables and without applied migrations."""
+    async with await psycopg.AsyncConnection.connect(empty_database_url, autocommit=True) as conn:
+        await conn.execute("DROP SCHEMA public CASCADE")
+        await conn.execute("CREATE SCHEMA public")
+    return empty_database_url
+
+
+async def test_migrations_are_applied_once_and_in_order(scratch: str) -> None:
+    assert await migrate(scratch, [FIRST]) == ["0001_first.sql"]
+    assert await migrate(scratch, [FIRST, SECOND]) == ["0002_second.sql"]
+    assert await migrate(scratch, [FIRST, SECOND]) == []
+
+
+async def test_own_migrations_apply_and_apply_again(scratch: str) -> None:
+    names = [m.name for m in own_migrations()]
+    assert await migrate(scratch) == names
+    assert names[0] == "0001_base.sql"
+    assert await migrate(scratch) == []
+
+
+async def test_migrations_at_the_same_time_wait_for_each_other(scratch: str) -> None:
+    done = await asyncio.gather(*(migrate(scratch, [FIRST, SECOND]) for _ in range(4)))
+    assert sorted(name for names in done for name in names) == [FIRST.name, SECOND.name]
+
+
+async def test_a_changed_migration_is_refused(scratch: str) -> None:
+    await migrate(scratch, [FIRST])
+    with pytest.raises(MigrationError, match=r"'0001_first\.sql' was changed"):
+        await migrate(scratch, [Migration(FIRST.name, FIRST.text + "\n-- harmless?")])
+
+
+async def test_a_missing_migration_is_refused(scratch: str) -> None:
+    await migrate(scratch, [FIRST, SECOND])
+    with pytest.raises(MigrationError, match=r"the database has '0002_second\.sql'"):
+        await migrate(scratch, [FIRST])
+
+
+async def test_a_late_migration_is_refused(scratch: str) -> None:
+    await migrate(scratch, [Migration("0002_second.sql", "SELECT 1")])
+    with pytest.raises(MigrationError, match=r"'0001_first\.sql' comes before '0002_second\.sql'"):
+        await migrate(scratch, [FIRST, Migration("0002_second.sql", "SELECT 1")])
+
+
+async def test_a_failed_migration_names_its_line_and_leaves_nothing(scratch: str) -> None:
+    broken = Migration("0001_broken.sql", "CREATE TABLE half (x int);\nSELECT no_such_column\nFROM half;")
+    with pytest.raises(MigrationError, match=r"'0001_broken.sql' line 2: .*no_such_column"):
+        await migrate(scratch, [broken])
+    async with await psycopg.AsyncConnection.connect(scratch) as conn:
+        found = await (await conn.execute("SELECT to_regclass('half'), count(*) FROM schema_migrations")).fetchone()
+    assert found == (None, 0)
+
+
+async def test_sessions_run_in_utc(pool: AsyncConnectionPool) -> None:
+    async with pool.connection() as conn:
+        assert await (await conn.execute("SHOW timezone")).fetchone() == ("UTC",)
+
+
+async def test_options_of_the_address_are_kept(database_url: str) -> None:
+    joint = "&" if "?" in database_url else "?"
+    async with (
+        open_pool(f"{database_url}{joint}options=-c%20statement_timeout%3D12345") as own,
+        own.connection() as conn,
+    ):
+        assert await (await conn.execute("SHOW statement_timeout")).fetchone() == ("12345ms",)
+        assert await (await conn.execute("SHOW timezone")).fetchone() == ("UTC",)
+
+
+async def test_a_pool_opens_without_a_database() -> None:
+    async with open_pool("postgresql://nobody@127.0.0.1:1/none") as away:
+        with pytest.raises(PoolTimeout):
+            await away.getconn(timeout=0.3)
+
+
+async def test_an_event_is_heard_after_the_commit_only(pool: AsyncConnectionPool, database_url: str) -> None:
+    async with aclosing(listen(database_url)) as events:
+        next_event = asyncio.ensure_future(anext(events))
+        await _listening(pool)
+        async with pool.connection() as conn:
+            async with conn.transaction(force_rollback=True):
+                await announce(conn, kind="case", id=1)
+            async with conn.transaction():
+                await announce(conn, kind="case", id=7)
+                await asyncio.sleep(0.1)
+                assert not next_event.done()
+        assert await asyncio.wait_for(next_event, 5) == {"kind": "case", "id": 7}
+
+
+async def test_listening_resumes_after_a_lost_connection(pool: AsyncConnectionPool, database_url: str) -> None:
+    async with aclosing(listen(database_url)) as events:
+        next_event = asyncio.ensure_future(anext(events))
+        await _listening(pool)
+        async with pool.connection() as conn:
+            await conn.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'")
+        assert await asyncio.wait_for(next_event, 5) == {"kind": "resumed"}
+        async with pool.connection() as conn:
+            await conn.execute("SELECT pg_notify('patrolgrid', 'not json')")
+            await announce(conn, kind="site")
+        assert await asyncio.wait_for(anext(events), 5) == {"kind": "site"}
+
+
+async def _listening(pool: AsyncConnectionPool) -> None:
+    """Wait until somebody listens in this database."""
+    async with pool.connection() as conn, asyncio.timeout(5):
+        query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'"
+        while await (await conn.execute(query)).fetchone() == (0,):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)  # it happens in another process
