@@ -24,7 +24,7 @@ demo: $(BIN)/.ready-run
 	$(BIN)/patrolgrid demo
 
 test: $(BIN)/.ready-dev
-	chromium="$$($(BIN)/python scripts/chromium.py)" && PATROLGRID_CHROMIUM="$$chromium" $(BIN)/pytest $(PYTEST)
+	browser="$$($(BIN)/python scripts/browser.py)" && eval "$$browser" && $(BIN)/pytest $(PYTEST)
 
 check: $(BIN)/.ready-dev
 	$(BIN)/ruff check .
