@@ -1,0 +1,54 @@
+"""Everything that Apprise knows how to reach: DingTalk, WeCom, Feishu, mail, webhooks, one contact a notice."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Final
+
+import apprise
+
+from alerts.notice import Notice, Permanent, Temporary
+
+_TIMEOUT: Final = 20.0  # seconds for one contact
+_SECRET: Final = re.compile(r"\b[a-z0-9+.-]+://\S+", re.IGNORECASE)
+_NEVER: Final = re.compile(r"error=(400|401|403|405|410)\b")
+"""Answers that another try of the same message to the same address will not change."""
+
+
+class AppriseChannel:
+    """Sends in a thread, as Apprise's plugins block. Both languages go out: who reads it is not known."""
+
+    def __init__(self, timeout: float = _TIMEOUT) -> None:
+        if timeout <= 0:
+            raise ValueError(f"timeout {timeout!r}: expected seconds above 0")
+        self._timeout = timeout
+
+    async def send(self, notice: Notice) -> None:
+        """Send to the contact in ``notice.address``.
+
+        Raises:
+            Temporary: the service did not take it, or not in time.
+            Permanent: the contact is gone or its address is none, or the service refuses it for good.
+        """
+        if not notice.address:
+            raise Permanent(f"unit {notice.target!r} no longer has this contact")
+        await asyncio.to_thread(self._send, notice)
+
+    def _send(self, notice: Notice) -> None:
+        sender = apprise.Apprise()
+        if not sender.add(notice.address):
+            scheme = notice.address.partition("://")[0]
+            raise Permanent(f"a contact of unit {notice.target!r} is no Apprise address ({scheme}://…)")
+        title, text = notice.body["title"], notice.body["text"]
+        with sender.notify(
+            title=f"{title['zh']} / {title['en']}",
+            body=f"{text['zh']}\n{text['en']}",
+            body_format=apprise.NotifyFormat.TEXT,
+            timeout=self._timeout,
+        ) as result:
+            if result:
+                return
+            told = "; ".join(entry.message for entry in result.logs()) or result.status.name.lower()
+        reason = _SECRET.sub("…", told)[:500]
+        raise Permanent(reason) if _NEVER.search(told) else Temporary(reason)

@@ -1,0 +1,110 @@
+"""Deadlines: plain time ("30m", "4h"), or working days by China's calendar of holidays and make-up days ("2wd").
+
+Working days are counted as the centres do: a report at 15:19 on a working day with two working days is due at 15:19 two
+working days later. One outside working time counts from the next 09:00 at which work starts.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Final
+
+import chinese_calendar
+import structlog
+
+from devices.site import CHINA
+
+log = structlog.get_logger()
+
+WORK_STARTS: Final = time(9)
+WORK_ENDS: Final = time(18)
+_FORM: Final = re.compile(r"([1-9]\d{0,4})(m|h|wd)")
+_MOST_WORKING_DAYS: Final = 250
+_KNOWN_YEARS: Final = (
+    min(chinese_calendar.constants.holidays).year,
+    max(chinese_calendar.constants.holidays).year,
+)
+_told: set[int] = set()  # years without calendar data of which the log already speaks
+
+
+class DeadlineError(ValueError):
+    """A deadline that is none of the forms."""
+
+    def __init__(self, deadline: str, problem: str) -> None:
+        super().__init__(f"deadline {deadline!r}: {problem}")
+        self.deadline, self.problem = deadline, problem
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """When something is due. In ``guessed_years``, without a published calendar, Monday to Friday were taken."""
+
+    at: datetime
+    guessed_years: tuple[int, ...] = ()
+
+
+def parse_deadline(deadline: str) -> tuple[int, str]:
+    """Number and unit ("m", "h" or "wd").
+
+    Raises:
+        DeadlineError: it has another form, or more than 250 working days.
+    """
+    match = _FORM.fullmatch(deadline)
+    if match is None:
+        raise DeadlineError(deadline, 'expected minutes "30m", hours "4h" or working days "2wd"')
+    number, unit = int(match[1]), match[2]
+    if unit == "wd" and number > _MOST_WORKING_DAYS:
+        raise DeadlineError(deadline, f"at most {_MOST_WORKING_DAYS}wd, which is a year")
+    return number, unit
+
+
+def due(opened: datetime, deadline: str) -> datetime:
+    """When a case opened at ``opened`` (aware) is due, as UTC. Raises DeadlineError for a form that is none."""
+    return reckon(opened, deadline).at
+
+
+def reckon(opened: datetime, deadline: str) -> Due:
+    """Like :func:`due`, and says which years had to be guessed.
+
+    Raises:
+        DeadlineError: the deadline has none of the forms.
+    """
+    number, unit = parse_deadline(deadline)
+    if unit != "wd":
+        return Due(opened.astimezone(UTC) + (timedelta(minutes=number) if unit == "m" else timedelta(hours=number)))
+    guessed: set[int] = set()
+    at = _in_working_time(opened.astimezone(CHINA), guessed)
+    for _ in range(number):
+        at = _next_working_day(at, guessed)
+    for year in guessed - _told:
+        log.warning("no_holiday_calendar", year=year, taken="Monday to Friday", known=f"{_KNOWN_YEARS}")
+        _told.add(year)
+    return Due(at.astimezone(UTC), tuple(sorted(guessed)))
+
+
+def _in_working_time(at: datetime, guessed: set[int]) -> datetime:
+    """The moment itself when people are at work, else the next start of work."""
+    if is_working_day(at.date(), guessed):
+        if at.time() < WORK_STARTS:
+            return datetime.combine(at.date(), WORK_STARTS, CHINA)
+        if at.time() < WORK_ENDS:
+            return at
+    return datetime.combine(_next_working_day(at, guessed).date(), WORK_STARTS, CHINA)
+
+
+def _next_working_day(at: datetime, guessed: set[int]) -> datetime:
+    at += timedelta(days=1)
+    while not is_working_day(at.date(), guessed):
+        at += timedelta(days=1)
+    return at
+
+
+def is_working_day(day: date, guessed: set[int] | None = None) -> bool:
+    """Whether China works on that day. In a year without published holidays Monday to Friday, noted in ``guessed``."""
+    if _KNOWN_YEARS[0] <= day.year <= _KNOWN_YEARS[1]:
+        return bool(chinese_calendar.is_workday(day))
+    if guessed is not None:
+        guessed.add(day.year)
+    return day.weekday() < 5

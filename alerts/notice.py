@@ -1,0 +1,103 @@
+"""Notices: what is sent to a unit or a terminal, and the contract of a channel that sends it.
+
+A channel never tries twice by itself. It says whether a failure may pass (:class:`Temporary`) or not
+(:class:`Permanent`); the outbox tries again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final, Protocol
+
+from alerts.case import Case
+from detectors.base import Sentence
+from devices.site import CHINA
+
+MOST_ATTEMPTS: Final = 12
+"""With the pauses of :func:`backoff` the last of them comes 51 to 103 minutes after the first attempt."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 1800.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One row of the outbox.
+
+    ``body`` of a command is what the terminal gets; of any other notice ``{"title": {zh, en}, "text": {zh, en}}``.
+    ``address`` is looked up when it is sent, so that no secret is kept in the outbox: ``<share>/<device>`` of a
+    terminal, the Apprise URL of a unit's contact; "" when that no longer exists.
+    """
+
+    id: int
+    case_id: int | None
+    channel: str  # "terminal" or "apprise"
+    target: str  # a device code, or a unit code
+    reason: str  # why it is sent, in Chinese and English
+    body: Mapping[str, Any]
+    attempts: int = 0
+    address: str = ""
+    created: datetime | None = None
+    sent_at: datetime | None = None
+    failed_at: datetime | None = None
+    acked_at: datetime | None = None
+    accepted: bool | None = None
+    error: str = ""
+
+
+class Temporary(Exception):
+    """Not sent now; worth another try. The message says why and holds no secret."""
+
+
+class Permanent(Exception):
+    """Will never be sent as it is. The message says why and holds no secret."""
+
+
+class Channel(Protocol):
+    """One way to reach people or devices."""
+
+    async def send(self, notice: Notice) -> None:
+        """Send it once; returning means that the other side has taken it.
+
+        Raises:
+            Temporary: try again later.
+            Permanent: do not try again.
+        """
+        ...
+
+
+def backoff(attempts: int, rng: random.Random | None = None) -> timedelta:
+    """How long to wait after so many attempts: 5 s doubled each time up to half an hour, of it half by chance.
+
+    Chance keeps the notices of one outage from all coming back in the same second.
+    """
+    longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** max(0, attempts - 1))
+    return timedelta(seconds=longest / 2 * (1 + (rng or random).random()))
+
+
+def contact_key(url: str) -> str:
+    """What the outbox keeps of a contact's address: enough to find it again, not enough to use it."""
+    return hashlib.sha256(url.encode()).hexdigest()[:16]
+
+
+def command(case: Case) -> dict[str, Any]:
+    """The body of a terminal's command to go to the case's place; the channel adds the notice's id."""
+    return {
+        "do": "goto",
+        "lon": case.lon,
+        "lat": case.lat,
+        "case": case.number,
+        "zh": f"请前往现场：{case.title.zh}",
+        "en": f"Go to the scene: {case.title.en}",
+    }
+
+
+def message(case: Case, what: Sentence) -> dict[str, Any]:
+    """The body of a notice about a case to people: what happened, and by when it is to be done."""
+    due = f"{case.due_at.astimezone(CHINA):%Y-%m-%d %H:%M}"
+    return {
+        "title": {"zh": f"{case.number} {case.title.zh}", "en": f"{case.number} {case.title.en}"},
+        "text": {"zh": f"{what.zh}。办结时限 {due}", "en": f"{what.en}. Due {due} (Beijing time)"},
+    }
