@@ -1,0 +1,272 @@
+"""Cases: rows in and out, and the one way in which anybody moves one on."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from prometheus_client import Counter
+from psycopg import AsyncConnection
+from psycopg.rows import dict_row
+
+from alerts import case as decisions
+from alerts.case import ACTION_NAMES, Actor, Case, Refused, Status, Wish, stale
+from alerts.duty import DutyMatrix
+from alerts.notice import command, message
+from alerts.opening import case_number, case_reported
+from alerts.rules import Severity
+from detectors.base import Sentence
+from devices.site import CHINA, Site
+from store.database import announce
+from store.entries import append, entries_since, first, lock_book, lock_cases, step
+from store.notices import enqueue, enqueue_to_unit
+
+CASES = Counter("patrolgrid_cases_total", "Cases by category and how they began", ["category", "origin"])
+
+CASE_SELECT: Final = (
+    "SELECT c.id, c.number, c.category, c.title, c.title_en, c.severity, c.status, c.area, c.unit, c.owner,"
+    " d.code AS terminal, c.lon, c.lat, c.opened_at, c.due_at, c.closed_at, c.outcome, c.version"
+    " FROM cases c LEFT JOIN devices d ON d.id = c.terminal"
+)
+_UNIT_HEARS_OF: Final = frozenset({"open", "assign", "dispatch", "return", "reopen"})
+
+
+def case_of(row: dict[str, Any]) -> Case:
+    """The case in a row of ``CASE_SELECT``."""
+    return Case(title=Sentence(row.pop("title"), row.pop("title_en")), **row)
+
+
+async def read_cases(conn: AsyncConnection, where: str, arguments: Sequence[object]) -> list[Case]:
+    """Cases by a condition on ``c``. ``where`` is a fixed text of the caller's, never anybody's input."""
+    async with conn.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(f"{CASE_SELECT} {where}", arguments)
+        return [case_of(row) for row in await cursor.fetchall()]
+
+
+async def get_case(conn: AsyncConnection, case_id: int) -> Case | None:
+    """One case; None when there is none."""
+    return next(iter(await read_cases(conn, "WHERE c.id = %s", (case_id,))), None)
+
+
+async def list_cases(
+    conn: AsyncConnection,
+    *,
+    status: Status | None = None,
+    unit: str | None = None,
+    areas: Collection[str] | None = None,
+    overdue: bool | None = None,
+    limit: int = 100,
+    before: int | None = None,
+    now: datetime | None = None,
+) -> tuple[list[Case], int | None]:
+    """Cases, the newest first, and what to give as ``before`` for the next page, or None.
+
+    ``unit`` "" asks for the queue of those whose ownership is unclear; ``areas`` are area codes.
+    ``overdue`` True asks for those not ended and past their deadline, False for all others.
+    """
+    where, arguments = ["true"], list[object]()
+    if status is not None:
+        where.append("c.status = %s")
+        arguments.append(status)
+    if unit == "":
+        where.append("c.unit IS NULL")
+    elif unit is not None:
+        where.append("c.unit = %s")
+        arguments.append(unit)
+    if areas is not None:
+        where.append("c.area = ANY(%s)")
+        arguments.append(sorted(areas))
+    if overdue is not None:
+        late = "(c.due_at < %s AND c.status NOT IN ('closed', 'void', 'merged'))"
+        where.append(late if overdue else f"NOT {late}")
+        arguments.append(now or datetime.now(UTC))
+    if before is not None:
+        where.append("(c.opened_at, c.id) < (SELECT opened_at, id FROM cases WHERE id = %s)")
+        arguments.append(before)
+    ordered = f"WHERE {' AND '.join(where)} ORDER BY c.opened_at DESC, c.id DESC LIMIT %s"
+    found = await read_cases(conn, ordered, (*arguments, limit + 1))
+    return found[:limit], found[limit - 1].id if len(found) > limit else None
+
+
+async def next_number(conn: AsyncConnection, now: datetime) -> str:
+    """The next case number of the day. The counter is locked until the transaction ends: none is given twice."""
+    cursor = await conn.execute(
+        "INSERT INTO case_numbers AS n (day, last) VALUES (%s, 1)"
+        " ON CONFLICT (day) DO UPDATE SET last = n.last + 1 RETURNING last",
+        (now.astimezone(CHINA).date(),),
+    )
+    return case_number(now, (await cursor.fetchone() or (0,))[0])
+
+
+async def insert_case(conn: AsyncConnection, case: Case) -> int:
+    """Store a new case without its entry; its id."""
+    cursor = await conn.execute(
+        "INSERT INTO cases (number, category, title, title_en, severity, status, area, unit, owner, lon, lat,"
+        " opened_at, due_at, version) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id",
+        (
+            *(case.number, case.category, case.title.zh, case.title.en, case.severity, case.status, case.area),
+            *(case.unit, case.owner, case.lon, case.lat, case.opened_at, case.due_at, case.version),
+        ),
+    )
+    return int((await cursor.fetchone() or (0,))[0])
+
+
+async def update_case(conn: AsyncConnection, case: Case) -> None:
+    """Write everything that a step can change of a case."""
+    await conn.execute(
+        "UPDATE cases SET status = %s, unit = %s, terminal = (SELECT id FROM devices WHERE code = %s), closed_at = %s,"
+        " outcome = %s, version = %s WHERE id = %s",
+        (case.status, case.unit, case.terminal, case.closed_at, case.outcome, case.version, case.id),
+    )
+
+
+async def report_case(
+    conn: AsyncConnection,
+    *,
+    actor: Actor,
+    category: str,
+    title: str,
+    severity: Severity,
+    site: Site,
+    duty: DutyMatrix,
+    note: str = "",
+    lon: float | None = None,
+    lat: float | None = None,
+    owner: int | None = None,
+    now: datetime | None = None,
+) -> Case:
+    """A person reports something: a case in status ``reported``, with its unit by the duty matrix and its deadline.
+
+    Raises:
+        Refused: the role may not report, or something in the report is missing or wrong.
+    """
+    now = now or datetime.now(UTC)
+    if actor.role == "viewer":
+        raise Refused("role", "观察员不能上报案件", "the role viewer may not report cases")
+    if (lon is None) != (lat is None):
+        raise Refused("wrong_value", "经度和纬度须同时填写", "a place needs both longitude and latitude")
+    decisions.check_note(note, needed=False)
+    place = None if lon is None or lat is None else (lon, lat)
+    async with conn.transaction():
+        await lock_book(conn)
+        number = await next_number(conn, now)
+        case, due = case_reported(
+            number=number,
+            category=category,
+            title=title,
+            severity=severity,
+            place=place,
+            site=site,
+            duty=duty,
+            owner=owner,
+            now=now,
+        )
+        case = decisions.stored(case, await insert_case(conn, case))
+        data = first(case, guessed_years=list(due.guessed_years))
+        await append(conn, case.id, "report", actor.name, now, note=note, data=data)
+        await announce(conn, kind="case", id=case.id)
+    CASES.labels(category, "report").inc()
+    return case
+
+
+async def act(
+    conn: AsyncConnection,
+    case_id: int,
+    action: str,
+    actor: Actor,
+    *,
+    note: str = "",
+    version: int | None = None,
+    data: Mapping[str, Any] | None = None,
+    now: datetime | None = None,
+) -> Case:
+    """Move a case on: decide, save, write the entry, put notices into the outbox, all in one transaction.
+
+    ``version`` is that of the case the actor saw (None: whatever it is now); ``data`` holds ``unit``, ``terminal`` (a
+    device code) and ``outcome`` as the action needs them.
+
+    Raises:
+        Refused: not found, not allowed, something is missing, or the case has changed since; says what and why.
+    """
+    now = now or datetime.now(UTC)
+    given = data or {}
+    wish = Wish(note, given.get("unit"), given.get("terminal"), given.get("outcome") or "")
+    async with conn.transaction():
+        case = await _locked(conn, case_id)
+        if version is not None and version != case.version and action != "note":
+            raise stale(case, version, await entries_since(conn, case_id, version))
+        after = decisions.act(case, action, actor, wish, now)
+        await _check_references(conn, wish)
+        await lock_book(conn)
+        await take_step(conn, case, after, action, actor.name, now, note=note, ordered=wish.terminal)
+        return after
+
+
+async def take_step(
+    conn: AsyncConnection,
+    case: Case,
+    after: Case,
+    action: str,
+    by: str,
+    now: datetime,
+    *,
+    note: str = "",
+    told: Sentence | None = None,
+    ordered: str | None = None,
+    data: Mapping[str, Any] | None = None,
+) -> None:
+    """Write what was decided: the row, the entry, the notices, the event. The case and the book must be locked.
+
+    ``ordered`` is the device code of a terminal that is sent by this step.
+    """
+    if after != case:
+        await update_case(conn, after)
+    entry = await append(conn, case.id, action, by, now, note=note, told=told, data=step(case, after, **(data or {})))
+    name = ACTION_NAMES[action]
+    reason = f"{after.number}：{by} {name.zh} / {by}: {name.en}"
+    if ordered:
+        await enqueue(
+            conn,
+            channel="terminal",
+            target=ordered,
+            reason=reason,
+            body=command(after),
+            dedupe=f"case {case.id}|{entry.seq}|terminal",
+            case_id=case.id,
+        )
+    if after.unit and action in _UNIT_HEARS_OF:
+        what = Sentence(name.zh + (f"：{note}" if note else ""), name.en + (f": {note}" if note else ""))
+        await enqueue_to_unit(
+            conn,
+            after.unit,
+            reason=reason,
+            body=message(after, what),
+            dedupe=f"case {case.id}|{entry.seq}|unit",
+            case_id=case.id,
+        )
+    await announce(conn, kind="case", id=case.id)
+
+
+async def _locked(conn: AsyncConnection, case_id: int) -> Case:
+    """The case as it is, and nobody changes it until the transaction ends."""
+    await lock_cases(conn, [case_id])
+    case = await get_case(conn, case_id)  # read after the lock: a join read with it would miss what it waited for
+    if case is None:
+        raise Refused("not_found", f"没有编号为 {case_id} 的案件", f"there is no case {case_id}")
+    return case
+
+
+async def _check_references(conn: AsyncConnection, wish: Wish) -> None:
+    if wish.unit:
+        cursor = await conn.execute("SELECT 1 FROM units WHERE code = %s", (wish.unit,))
+        if await cursor.fetchone() is None:
+            raise Refused("wrong_value", f"没有单位“{wish.unit}”", f"there is no unit {wish.unit!r}")
+    if wish.terminal:
+        cursor = await conn.execute(
+            "SELECT 1 FROM devices WHERE code = %s AND kind = 'terminal' AND active", (wish.terminal,)
+        )
+        if await cursor.fetchone() is None:
+            raise Refused(
+                "wrong_value", f"没有可用终端“{wish.terminal}”", f"there is no active terminal {wish.terminal!r}"
+            )

@@ -1,0 +1,171 @@
+"""Sending a terminal to a case, what it answers, and its arrival."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import structlog
+from psycopg import AsyncConnection
+
+from alerts.case import FINAL, SYSTEM, Case, Refused, Wish
+from alerts.case import act as decide
+from alerts.dispatch import ARRIVED, FRESH, Choice, distance, ranked
+from detectors.base import Sentence
+from devices.readings import FIX, NAN, CommandAck, Rows, rows
+from devices.site import micros
+from store.cases import read_cases, take_step
+from store.database import announce
+from store.entries import append, lock_book, lock_cases
+
+log = structlog.get_logger()
+
+
+async def candidates(
+    conn: AsyncConnection, lon: float, lat: float, now: datetime, *, subject: str = ""
+) -> list[Choice]:
+    """The terminals that could be sent to a place, the nearest first: active, heard of lately, on no other case.
+
+    ``subject`` is the device code of what the case is about: who calls for help is not sent to help.
+    """
+    return ranked(await _free(conn, now, subject), lon, lat, now)
+
+
+async def _free(conn: AsyncConnection, now: datetime, subject: str) -> Rows:
+    cursor = await conn.execute(
+        "SELECT p.device, p.at, p.received, p.lon, p.lat, p.flags FROM last_positions p"
+        " JOIN devices d ON d.id = p.device"
+        " WHERE d.active AND d.kind = 'terminal' AND d.code <> %s AND p.at > %s - make_interval(secs => %s)"
+        " AND NOT EXISTS (SELECT FROM cases c WHERE c.terminal = d.id AND c.status IN ('dispatched', 'handling'))",
+        (subject, now, FRESH),
+    )
+    found = [
+        (device, micros(at), micros(received), lon, lat, NAN, NAN, NAN, NAN, flags)
+        for device, at, received, lon, lat, flags in await cursor.fetchall()
+    ]
+    return rows(FIX, found)
+
+
+async def send_nearest(conn: AsyncConnection, case: Case, now: datetime, *, subject: str) -> Case:
+    """Dispatch a new case to the nearest terminal; the case after it. The case and the book must be locked.
+
+    When nobody can be sent the timeline says so, and the case stays with the desk.
+    """
+    choice = None
+    if case.lon is not None and case.lat is not None:
+        choice = next(iter(await candidates(conn, case.lon, case.lat, now, subject=subject)), None)
+    if choice is None:
+        told = Sentence(
+            "没有位置有效的空闲终端，请人工派遣", "no free terminal with a fresh position: dispatch by hand"
+        )
+        if case.lon is None:
+            told = Sentence("案件没有位置，请人工派遣", "the case has no place: dispatch by hand")
+        await append(conn, case.id, "nobody_near", SYSTEM.name, now, told=told)
+        return case
+    cursor = await conn.execute("SELECT code, name, name_en FROM devices WHERE id = %s", (choice.device,))
+    code, name, name_en = await cursor.fetchone() or ("", "", "")
+    after = decide(case, "dispatch", SYSTEM, Wish(terminal=code), now)
+    away, old = round(choice.distance), round(choice.age)
+    told = Sentence(
+        f"最近的空闲终端：{name}（{code}），相距 {away} 米，定位于 {old} 秒前",
+        f"nearest free terminal: {name_en} ({code}), {away} m away, position {old} s old",
+    )
+    data = {"distance": away, "age": old}
+    await take_step(conn, case, after, "dispatch", SYSTEM.name, now, told=told, ordered=code, data=data)
+    return after
+
+
+async def record_command_ack(conn: AsyncConnection, ack: CommandAck, now: datetime | None = None) -> Case | None:
+    """A terminal's answer to a command: marks the notice, writes an entry, and moves an accepted case to ``handling``.
+
+    ``ack.device`` is the terminal's code or one of its aliases. A repeated answer changes nothing. Returns the case;
+    None for an answer to nothing that was sent to this terminal, which is logged.
+    """
+    now = now or datetime.now(UTC)
+    async with conn.transaction():
+        notice = await _answered(conn, ack, now)
+        if notice is None:
+            return None
+        notice_id, case_id, device = notice
+        await lock_cases(conn, [case_id])
+        (case,) = await read_cases(conn, "WHERE c.id = %s", (case_id,))
+        await lock_book(conn)
+        name = "command_accepted" if ack.accepted else "command_refused"
+        data = {"notice": notice_id, "answered": ack.at, "terminal": device}
+        await append(conn, case_id, name, f"terminal:{device}", now, note=_text(ack.note), data=data)
+        await announce(conn, kind="case", id=case_id)
+        await announce(conn, kind="notice", id=notice_id)
+        if ack.accepted and case.status == "dispatched" and case.terminal == device:
+            after = decide(case, "accept", SYSTEM, Wish(), now)
+            told = Sentence("终端已接受指令", "the terminal accepted the command")
+            await take_step(conn, case, after, "accept", SYSTEM.name, now, told=told)
+            return after
+        return case
+
+
+async def _answered(conn: AsyncConnection, ack: CommandAck, now: datetime) -> tuple[int, int, str] | None:
+    """Mark the notice that is answered; its id, case and terminal. None: there is none, or it was answered before."""
+    cursor = await conn.execute(
+        "UPDATE notices n SET acked_at = %s, accepted = %s, sent_at = coalesce(sent_at, %s) FROM devices d"
+        " WHERE n.id::text = %s AND n.channel = 'terminal' AND n.acked_at IS NULL AND n.case_id IS NOT NULL"
+        " AND d.code = n.target AND (d.code = %s OR %s = ANY(d.aliases)) RETURNING n.id, n.case_id, d.code",
+        (now, ack.accepted, now, ack.command, ack.device, ack.device),
+    )
+    row = await cursor.fetchone()
+    if row is None:
+        log.info("ack_of_nothing_open", device=ack.device, command=ack.command[:80])
+    return row
+
+
+async def record_arrivals(conn: AsyncConnection, now: datetime | None = None, within: float = ARRIVED) -> list[Case]:
+    """Cases whose dispatched terminal has come within ``within`` metres of the place since it was sent; those told now.
+
+    By last positions, so to be called now and then; each dispatch arrives once.
+    """
+    now = now or datetime.now(UTC)
+    cursor = await conn.execute(
+        "SELECT c.id, c.lon, c.lat, p.lon, p.lat FROM cases c JOIN last_positions p ON p.device = c.terminal"
+        " JOIN LATERAL (SELECT action, at FROM entries e WHERE e.case_id = c.id AND action IN ('dispatch', 'arrive')"
+        " ORDER BY seq DESC LIMIT 1) sent ON sent.action = 'dispatch' AND p.at > sent.at"
+        " WHERE c.status IN ('dispatched', 'handling') AND c.lon IS NOT NULL AND p.at > %s - make_interval(secs => %s)",
+        (now, FRESH),
+    )
+    arrived: list[Case] = []
+    for case_id, lon, lat, at_lon, at_lat in await cursor.fetchall():
+        away = float(distance(np.array([at_lon]), np.array([at_lat]), lon, lat)[0])
+        if math.isfinite(away) and away <= within:
+            case = await _arrive(conn, case_id, away, now)
+            arrived += [case] if case is not None else []
+    return arrived
+
+
+async def _arrive(conn: AsyncConnection, case_id: int, away: float, now: datetime) -> Case | None:
+    async with conn.transaction():
+        await lock_cases(conn, [case_id])
+        (case,) = await read_cases(conn, "WHERE c.id = %s", (case_id,))
+        cursor = await conn.execute(
+            "SELECT action FROM entries WHERE case_id = %s AND action IN ('dispatch', 'arrive')"
+            " ORDER BY seq DESC LIMIT 1",
+            (case_id,),
+        )
+        if case.status in FINAL or await cursor.fetchone() != ("dispatch",):
+            return None  # another worker was first
+        try:
+            after = decide(case, "arrive", SYSTEM, Wish(), now)
+        except Refused:
+            return None  # it was fed back in the meantime: arriving no longer says anything
+        await lock_book(conn)
+        told = Sentence(
+            f"终端 {case.terminal} 已到达，距现场 {away:.0f} 米",
+            f"terminal {case.terminal} is there, {away:.0f} m from the scene",
+        )
+        data: dict[str, Any] = {"distance": round(away)}
+        await take_step(conn, case, after, "arrive", SYSTEM.name, now, told=told, data=data)
+        return after
+
+
+def _text(note: str) -> str:
+    """A terminal's words as a text column takes them."""
+    return note.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()[:1000]
