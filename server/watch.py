@@ -145,7 +145,7 @@ class Watch:
                 await self._retrying(self._clear)
 
     def fold(self, batch: Batch, now: int) -> list[Found]:
-        """One live step of every detector. Late rows go to those that follow reception; the rest is folded again later."""
+        """One live step of every detector. Late rows go to those that follow reception; the others fold them later."""
         arrays = {"fixes": batch.fixes, "sightings": batch.sightings, "samples": batch.samples}
         on_time = {}
         for kind, rows in arrays.items():
@@ -225,11 +225,12 @@ class Watch:
         while True:
             try:
                 await work()
-                return
             except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
                 log.warning("watch_waits_for_database", error=str(error).strip(), again_in=pause)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 5.0)
+            else:
+                return
 
     def _measure(self, batch: Batch) -> None:
         if len(batch):
@@ -247,5 +248,3 @@ def _last_received(batch: Batch) -> int:
 
 def _now() -> int:
     return time.time_ns() // 1000
-
-

@@ -123,12 +123,31 @@ async def migrate(url: str, migrations: list[Migration] | None = None) -> list[s
             "CREATE TABLE IF NOT EXISTS schema_migrations ("
             " name text PRIMARY KEY, checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
         )
-        rows = await (await conn.execute("SELECT name, checksum FROM schema_migrations")).fetchall()
-        waiting = _not_applied(own, dict(rows))
+        waiting = _not_applied(own, await _applied(conn))
         for migration in waiting:
             await _apply(conn, migration)
             log.info("migration_applied", name=migration.name)
         return [migration.name for migration in waiting]
+
+
+async def pending(url: str) -> list[str]:
+    """The migrations of this version that the database lacks.
+
+    Raises:
+        MigrationError: what was applied does not fit this version.
+        psycopg.OperationalError: the database cannot be reached.
+    """
+    async with await AsyncConnection.connect(conninfo(url), autocommit=True) as conn:
+        try:
+            applied = await _applied(conn)
+        except psycopg.errors.UndefinedTable:
+            applied = {}
+        return [migration.name for migration in _not_applied(own_migrations(), applied)]
+
+
+async def _applied(conn: AsyncConnection) -> dict[str, str]:
+    cursor = await conn.execute("SELECT name, checksum FROM schema_migrations")
+    return {name: checksum for name, checksum in await cursor.fetchall()}
 
 
 def _not_applied(own: list[Migration], applied: Mapping[str, str]) -> list[Migration]:

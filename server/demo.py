@@ -1,0 +1,101 @@
+"""``patrolgrid demo``: everything on this machine, with a simulated lake."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from pathlib import Path
+
+from rich.console import Console
+from rich.panel import Panel
+from rich.text import Text
+
+from devices.site_folder import SiteFolder, read_folder
+from server.service_commands import private
+from server.services import Addresses
+from server.settings import Settings
+from server.wiring import run, upgrade
+from simulators import simulate
+from store.accounts import create_account, get_account, set_password
+from store.database import open_pool
+from store.passwords import one_time_password
+from store.registry import load_site, save_site
+
+NAME = "demo"
+LEAD = 600.0  # seconds of history that the demo begins with, so that tracks and dwell exist at once
+err = Console(stderr=True)
+
+
+async def run_demo(settings: Settings, site: Path, *, scenario: str, seed: int, minutes: float) -> None:
+    """Bring up services, schema, site and an account, then run worker, console and simulator until stopped."""
+    folder = read_folder(site)
+    addresses = await asyncio.to_thread(private(settings).up)
+    await upgrade(addresses)
+    password = await _prepare(addresses, folder)
+    settings = settings.model_copy(update={"http_port": _free_port(settings)})
+    ready = asyncio.Event()
+
+    def say(address: str) -> None:
+        err.print(_welcome(address, password))
+        ready.set()
+
+    async def live() -> None:
+        await ready.wait()
+        await simulate(folder, addresses.mqtt_url, scenario=scenario, seed=seed, lead=LEAD)
+
+    world = asyncio.create_task(live(), name="simulator")
+    serving = asyncio.create_task(run(settings, addresses, worker=True, console=True, ready=say), name="serve")
+    try:
+        await asyncio.wait([world, serving], timeout=minutes * 60 or None, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (world, serving):
+            task.cancel()
+        results = await asyncio.gather(world, serving, return_exceptions=True)
+    for result in results:
+        if isinstance(result, Exception):
+            raise result
+
+
+async def _prepare(addresses: Addresses, folder: SiteFolder) -> str:
+    """Load the site into an empty database and give the demo's account a new one-time password, which is returned."""
+    async with open_pool(addresses.database_url, max_size=2) as pool, pool.connection() as conn:
+        if not (await load_site(conn)).areas:
+            await save_site(conn, folder)
+        password = one_time_password()
+        account = await get_account(conn, NAME)
+        if account is None:
+            await create_account(conn, name=NAME, display="演示 Demo", role="admin", password=password, one_time=True)
+        else:
+            await set_password(conn, account.id, password, one_time=True)
+    return password
+
+
+def _free_port(settings: Settings) -> int:
+    """The console's port, or any free one while another program has it."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.http_host, settings.http_port))
+        except OSError:
+            err.print(f"  port {settings.http_port} is taken, using a free one", highlight=False)
+            return 0
+    return settings.http_port
+
+
+def _welcome(address: str, password: str) -> Panel:
+    text = Text.assemble(
+        ("巡格 PatrolGrid\n\n", "bold"),
+        "打开 Open        ",
+        (address, "bold underline"),
+        "\n",
+        "账号 Name        ",
+        (NAME, "bold"),
+        "\n",
+        "一次性密码 One-time password  ",
+        (password, "bold"),
+        "\n\n",
+        "两分钟内：湖边钓鱼、集市聚集、一次求救，各成一案。\n",
+        "Within two minutes: fishing at the lake, a crowd at the market, an SOS; each becomes a case.\n",
+        ("Ctrl-C 结束 stops. 数据保留 Data stay in .patrolgrid", "dim"),
+    )
+    return Panel(text, expand=False, border_style="green")

@@ -1,0 +1,64 @@
+"""One MQTT connection for what the server itself sends: commands to terminals and replayed rejects."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from urllib.parse import unquote, urlsplit
+
+import aiomqtt
+import structlog
+
+log = structlog.get_logger()
+
+
+class BrokerAway(ConnectionError):
+    """The broker did not take the message; try again later."""
+
+
+class Publisher:
+    """Publishes at QoS 1 and returns when the broker has acknowledged; reconnects by itself while :meth:`run` runs."""
+
+    def __init__(self, mqtt_url: str, identifier: str) -> None:
+        url = urlsplit(mqtt_url)
+        if url.scheme not in ("mqtt", "mqtts") or not url.hostname:
+            raise ValueError(f"broker address {mqtt_url!r}: expected mqtt[s]://[user:password@]host[:port]")
+        secure = url.scheme == "mqtts"
+        self._arguments = {
+            "hostname": url.hostname,
+            "port": url.port or (8883 if secure else 1883),
+            "username": unquote(url.username) if url.username else None,
+            "password": unquote(url.password) if url.password else None,
+            "tls_context": ssl.create_default_context() if secure else None,
+            "identifier": identifier,
+        }
+        self._client: aiomqtt.Client | None = None
+
+    async def run(self) -> None:
+        """Keep the connection until cancelled."""
+        pause = 0.5
+        while True:
+            try:
+                async with aiomqtt.Client(**self._arguments) as client:  # type: ignore[arg-type]
+                    self._client, pause = client, 0.5
+                    async for _ in client.messages:  # nothing is subscribed: this only ends when the connection does
+                        pass
+            except aiomqtt.MqttError as error:
+                log.warning("publisher_disconnected", error=str(error), again_in=pause)
+            finally:
+                self._client = None
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 10.0)
+
+    async def publish(self, topic: str, payload: bytes) -> None:
+        """Send at QoS 1.
+
+        Raises:
+            BrokerAway: there is no connection, or no acknowledgement within 5 s.
+        """
+        if self._client is None:
+            raise BrokerAway(f"not connected to the broker, {topic} was not sent")
+        try:
+            await self._client.publish(topic, payload, qos=1, timeout=5.0)
+        except aiomqtt.MqttError as error:
+            raise BrokerAway(f"{topic} was not acknowledged: {error}") from error

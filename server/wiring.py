@@ -1,0 +1,182 @@
+"""Which part gets which values, and how a process of ours starts, runs and ends."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from socket import socket
+from uuid import uuid4
+
+import structlog
+import uvicorn
+from psycopg_pool import AsyncConnectionPool
+from starlette.applications import Starlette
+
+from alerts.duty import DutyMatrix
+from alerts.rules import Rule
+from console.app import ConsoleServer, create_app
+from devices.site import Site
+from server.publisher import Publisher
+from server.services import Addresses
+from server.settings import Settings
+from server.telemetry import Checks, worker_app
+from server.worker import Worker
+from store.database import listen, migrate, open_pool, pending
+from store.registry import load_duty, load_rules, load_site
+
+log = structlog.get_logger()
+
+
+class NotReady(RuntimeError):
+    """Something that must be there before the start is not; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What the database says of the place: read at the start and again when it changes."""
+
+    site: Site
+    rules: list[Rule]
+    duty: DutyMatrix
+
+
+async def upgrade(addresses: Addresses) -> list[str]:
+    """Apply the missing migrations; their names."""
+    return await migrate(addresses.database_url)
+
+
+async def read_ground(pool: AsyncConnectionPool) -> Ground:
+    """Site, rules and duty matrix as stored."""
+    async with pool.connection() as conn:
+        return Ground(await load_site(conn), await load_rules(conn), await load_duty(conn))
+
+
+async def run(
+    settings: Settings,
+    addresses: Addresses,
+    *,
+    worker: bool,
+    console: bool,
+    ready: Callable[[str], None] = lambda address: None,
+) -> None:
+    """Run a worker, a console or both until SIGTERM or SIGINT, then end in order.
+
+    ``ready`` is called once with the console's (or the lone worker's) address when it answers.
+
+    Raises:
+        NotReady: the database's schema is not this version's, or no site was loaded.
+    """
+    if missing := await pending(addresses.database_url):
+        raise NotReady(f"the database lacks {', '.join(missing)}: run `patrolgrid migrate` first")
+    with _stopping() as stop:
+        async with (
+            open_pool(addresses.database_url, max_size=12) as pool,
+            _publisher(addresses, settings.worker) as publisher,
+            asyncio.TaskGroup() as tasks,
+        ):
+            running: list[asyncio.Task[None]] = []
+            checks: Checks = list
+            if worker:
+                ground = await read_ground(pool)
+                if not ground.site.areas:
+                    raise NotReady("no site is loaded: run `patrolgrid site load FOLDER` first")
+                one = Worker(settings, addresses, pool, publisher, ground.site, ground.rules, ground.duty)
+                checks = one.checks
+                running += [tasks.create_task(one.run(), name="worker")]
+                running += [tasks.create_task(_follow_site(addresses, pool, one), name="site")]
+            server = _console(settings, addresses, pool, publisher, checks) if console else _monitor(settings, checks)
+            server.ready = ready
+            serving = tasks.create_task(server.serve(), name="http")
+            await asyncio.wait([tasks.create_task(stop.wait()), serving], return_when=asyncio.FIRST_COMPLETED)
+            log.info("stopping")
+            server.should_exit = True
+            await asyncio.wait([serving])
+            for task in running:
+                task.cancel()
+            stop.set()
+
+
+def _console(
+    settings: Settings,
+    addresses: Addresses,
+    pool: AsyncConnectionPool,
+    publisher: Publisher,
+    checks: Checks,
+) -> _Embedded:
+    app = create_app(
+        pool,
+        database_url=addresses.database_url,
+        publish=publisher.publish,
+        checks=checks,
+        tile_url=settings.tile_url,
+        tile_attribution=settings.tile_attribution,
+        session_hours=settings.session_hours,
+        secure_cookie=settings.secure_cookie,
+    )
+    return _Console(app, settings.http_host, settings.http_port)
+
+
+def _monitor(settings: Settings, checks: Checks) -> _Embedded:
+    app: Starlette = worker_app(checks)
+    return _Embedded(uvicorn.Config(app, host=settings.http_host, port=settings.worker_port, log_config=None))
+
+
+class _Embedded(uvicorn.Server):
+    """Uvicorn as one part of our process: it says when it listens, and leaves the signals to us, as its own handlers
+    would end the process before the worker has."""
+
+    ready: Callable[[str], None] = staticmethod(lambda address: None)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
+
+    async def startup(self, sockets: list[socket] | None = None) -> None:
+        """Listen, then say where."""
+        await super().startup(sockets)
+        if self.started:
+            port = self.servers[0].sockets[0].getsockname()[1]
+            address = f"http://{self.config.host}:{port}"
+            log.info("listening", address=address)
+            self.ready(address)
+
+
+class _Console(_Embedded, ConsoleServer):
+    pass
+
+
+@asynccontextmanager
+async def _publisher(addresses: Addresses, name: str) -> AsyncIterator[Publisher]:
+    publisher = Publisher(addresses.mqtt_url, f"patrolgrid-{name}-out-{uuid4().hex[:8]}")
+    task = asyncio.create_task(publisher.run(), name=f"publisher of {name}")
+    try:
+        yield publisher
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def _follow_site(addresses: Addresses, pool: AsyncConnectionPool, worker: Worker) -> None:
+    """Take over a changed site, rules and duty matrix without a restart."""
+    async for event in listen(addresses.database_url):
+        if event.get("kind") in ("site", "resumed"):
+            ground = await read_ground(pool)
+            worker.reload(ground.site, ground.rules, ground.duty)
+            log.info("site_reloaded", devices=len(ground.site.registry.devices), rules=len(ground.rules))
+
+
+@contextmanager
+def _stopping() -> Iterator[asyncio.Event]:
+    """An event that SIGTERM and SIGINT set while the block runs."""
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    try:
+        yield stop
+    finally:
+        for name in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(name)

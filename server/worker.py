@@ -1,0 +1,115 @@
+"""A worker: MQTT in, detection, cases, notices out, and the upkeep of what is stored."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import psycopg
+import structlog
+from ingest.pipeline import Pipeline
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from alerts.channels.apprise_channel import AppriseChannel
+from alerts.channels.terminal import TerminalChannel
+from alerts.duty import DutyMatrix
+from alerts.notice import Channel
+from alerts.rules import Rule
+from detectors.base import Batch
+from devices.codecs import subscriptions
+from devices.site import Site
+from ingest.listener import Listener
+from server.deliver import deliver
+from server.publisher import Publisher
+from server.services import Addresses
+from server.settings import Settings
+from server.watch import Watch
+from store.casebook import record_arrivals, record_command_ack
+from store.readings import apply_retention
+
+log = structlog.get_logger()
+
+RETENTION_EVERY = 3600.0  # seconds
+ARRIVALS_EVERY = 2.0
+
+
+class Worker:
+    """All of one worker's parts, wired together. Nothing touches the network before :meth:`run`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        addresses: Addresses,
+        pool: AsyncConnectionPool,
+        publisher: Publisher,
+        site: Site,
+        rules: Sequence[Rule],
+        duty: DutyMatrix,
+    ) -> None:
+        self._settings = settings
+        self._pool = pool
+        self._publisher = publisher
+        self._listener = Listener(addresses.mqtt_url, f"patrolgrid-{settings.worker}", subscriptions())
+        self._watch = Watch(pool, site, rules, duty, listening=lambda: self._listener.connected)
+        self._pipeline = Pipeline(
+            self._listener,
+            pool,
+            site.registry,
+            hand_on=self._hand_on,
+            record_ack=record_command_ack,
+            batch_size=settings.batch_size,
+            future_limit=settings.future_limit,
+            backfill_days=settings.backfill_days,
+        )
+
+    async def run(self) -> None:
+        """Run all parts until cancelled; one that fails ends the worker, loudly."""
+        channels: dict[str, Channel] = {
+            "terminal": TerminalChannel(self._publisher.publish),
+            "apprise": AppriseChannel(),
+        }
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._watch.run(), name="watch")
+            tasks.create_task(self._pipeline.run(), name="pipeline")
+            tasks.create_task(deliver(self._pool, channels), name="deliver")
+            tasks.create_task(self._notice_arrivals(), name="arrivals")
+            tasks.create_task(self._keep(), name="retention")
+
+    def reload(self, site: Site, rules: Sequence[Rule], duty: DutyMatrix) -> None:
+        """Take a changed site before the next batch."""
+        self._watch.reload(site, rules, duty)
+        self._pipeline.registry = site.registry
+
+    def checks(self) -> list[tuple[str, bool, str]]:
+        """What readiness rests on: the broker is heard, the detectors know the past, the database takes batches."""
+        return [
+            ("broker", self._listener.connected, "connected" if self._listener.connected else "not connected"),
+            ("detectors", self._watch.primed, "primed" if self._watch.primed else "reading the last stretch"),
+            ("commits", self._pipeline.storing, "storing" if self._pipeline.storing else "the database takes nothing"),
+        ]
+
+    async def _hand_on(self, batch: Batch) -> None:
+        await self._watch.batches.put(batch)
+
+    async def _notice_arrivals(self) -> None:
+        while True:
+            try:
+                async with self._pool.connection() as conn:
+                    await record_arrivals(conn)
+            except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
+                log.warning("arrivals_wait_for_database", error=str(error).strip())
+            await asyncio.sleep(ARRIVALS_EVERY)
+
+    async def _keep(self) -> None:
+        """Apply retention now and every hour; what it removed is in the log."""
+        settings = self._settings
+        while True:
+            try:
+                async with self._pool.connection() as conn:
+                    removed = await apply_retention(
+                        conn, settings.fix_days, settings.snapshot_days, settings.reject_days
+                    )
+                log.info("retention_applied", removed=removed)
+            except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
+                log.warning("retention_waits_for_database", error=str(error).strip())
+            await asyncio.sleep(RETENTION_EVERY)
