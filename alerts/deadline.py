@@ -20,7 +20,7 @@ log = structlog.get_logger()
 
 WORK_STARTS: Final = time(9)
 WORK_ENDS: Final = time(18)
-_FORM: Final = re.compile(r"([1-9]\d{0,4})(m|h|wd)")
+_FORM: Final = re.compile(r"([1-9][0-9]{0,4})(m|h|wd)")
 _MOST_WORKING_DAYS: Final = 250
 _KNOWN_YEARS: Final = (
     min(chinese_calendar.constants.holidays).year,

@@ -8,14 +8,13 @@ from datetime import datetime
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from detectors.geo import distance
 from devices.readings import SECOND, Flag, Rows
 from devices.site import micros
 
 FRESH: Final = 600.0  # seconds: where a terminal was longer ago says little about where it is
 ARRIVED: Final = 60.0  # metres: so near counts as on the spot; a handset in the open errs by 5-20 m
-_EARTH: Final = 6_371_008.8  # metres, the mean radius
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +65,3 @@ def nearest(
 ) -> Choice | None:
     """The first of :func:`ranked`; None when nobody can be sent."""
     return next(iter(ranked(positions, lon, lat, now, fit=fit, exclude=exclude, fresh=fresh)), None)
-
-
-def distance(lon: NDArray[np.float64], lat: NDArray[np.float64], to_lon: float, to_lat: float) -> NDArray[np.float64]:
-    """Metres on the sphere by the haversine, shape of ``lon``."""
-    phi, to_phi = np.radians(lat), np.radians(to_lat)
-    half = np.sin((phi - to_phi) / 2) ** 2 + np.cos(phi) * np.cos(to_phi) * np.sin(np.radians(lon - to_lon) / 2) ** 2
-    return np.asarray(2 * _EARTH * np.arcsin(np.sqrt(np.clip(half, 0, 1))))

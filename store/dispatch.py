@@ -6,14 +6,14 @@ import math
 from datetime import UTC, datetime
 from typing import Any
 
-import numpy as np
 import structlog
 from psycopg import AsyncConnection
 
 from alerts.case import FINAL, SYSTEM, Case, Refused, Wish
 from alerts.case import act as decide
-from alerts.dispatch import ARRIVED, FRESH, Choice, distance, ranked
+from alerts.dispatch import ARRIVED, FRESH, Choice, ranked
 from detectors.base import Sentence
+from detectors.geo import distance
 from devices.readings import FIX, NAN, CommandAck, Rows, rows
 from devices.site import micros
 from store.cases import read_cases, take_step
@@ -134,7 +134,7 @@ async def record_arrivals(conn: AsyncConnection, now: datetime | None = None, wi
     )
     arrived: list[Case] = []
     for case_id, lon, lat, at_lon, at_lat in await cursor.fetchall():
-        away = float(distance(np.array([at_lon]), np.array([at_lat]), lon, lat)[0])
+        away = float(distance(at_lon, at_lat, lon, lat))
         if math.isfinite(away) and away <= within:
             case = await _arrive(conn, case_id, away, now)
             arrived += [case] if case is not None else []

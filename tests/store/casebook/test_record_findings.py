@@ -12,7 +12,6 @@ import numpy as np
 import psycopg
 import pytest
 from psycopg import AsyncConnection
-from psycopg_pool import AsyncConnectionPool
 
 from alerts.case import Actor
 from alerts.duty import DutyMatrix
