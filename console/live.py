@@ -27,7 +27,8 @@ log = structlog.get_logger()
 SSE_CLIENTS: Final = Gauge("patrolgrid_sse_clients", "Open live streams")
 RESYNC: Final = b"event: resync\ndata: {}\n\n"
 BEAT: Final = b": beat\n\n"
-_AWAY: Final = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout)
+AWAY: Final = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout)
+"""What a database that is away looks like."""
 
 
 class Watcher:
@@ -79,6 +80,7 @@ class News:
     event: str
     data: bytes  # JSON without line breaks
     seen_by: Callable[[Sight], bool]
+    lost_by: Callable[[Sight], bool] = lambda _: False  # who may have seen it and no longer may: told to read again
 
 
 class Feed(Protocol):
@@ -122,19 +124,25 @@ class Live:
         self._moved = asyncio.Event()
         self._hearing = asyncio.Event()
         self._since: int | None = None
+        self._running = False
         self.closing = False
 
-    @property
-    def hearing(self) -> bool:
-        """Whether the LISTEN connection has been heard from."""
-        return self._hearing.is_set()
+    def state(self) -> tuple[bool, str]:
+        """Whether news reaches the pages, and a word on it, for /readyz."""
+        if not self._running:
+            return False, "not running"
+        return (True, f"{len(self._watchers)} streams") if self._hearing.is_set() else (False, "not listening yet")
 
     async def run(self) -> None:
         """Listen and fan out until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._listen())
-            group.create_task(self._greet())
-            group.create_task(self._frames())
+        self._running = True
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._listen())
+                group.create_task(self._greet())
+                group.create_task(self._frames())
+        finally:
+            self._running = False
 
     def close(self) -> None:
         """End every stream now and refuse new ones: the server is going down."""
@@ -185,7 +193,7 @@ class Live:
         async for event in listen(self._url):
             try:
                 await self._heard(event)
-            except _AWAY as error:
+            except AWAY as error:
                 log.warning("live_event_lost", event_kind=event.get("kind"), error=str(error).strip())
                 self._resync()  # what it was is unknown, so everybody reads again
 
@@ -207,6 +215,8 @@ class Live:
                 for watcher in self._watchers:
                     if news.seen_by(watcher.sight):
                         watcher.tell(news.event, news.data)
+                    elif news.lost_by(watcher.sight):
+                        watcher.resync()
 
     def _resync(self) -> None:
         for watcher in self._watchers:
@@ -218,7 +228,7 @@ class Live:
             try:
                 async with self._pool.connection() as conn:
                     await announce(conn, kind="hello")
-            except _AWAY as error:
+            except AWAY as error:
                 log.warning("live_waits_for_database", error=str(error).strip())
             with suppress(TimeoutError):
                 async with asyncio.timeout(0.2):
@@ -231,7 +241,7 @@ class Live:
             if self._watchers:
                 try:
                     await self._send_frame()
-                except _AWAY as error:
+                except AWAY as error:
                     log.warning("live_frame_lost", error=str(error).strip())
                     self._moved.set()  # the next frame has them as well
             await asyncio.sleep(self._frame)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any, Final
 
-from prometheus_client import Gauge, Histogram
+from prometheus_client import Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 HTTP_SECONDS: Final = Histogram(
@@ -14,7 +14,6 @@ HTTP_SECONDS: Final = Histogram(
     ["method", "route", "status"],
     buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
 )
-OPEN_ALERTS: Final = Gauge("patrolgrid_open_alerts", "Alerts that are open or acknowledged, by severity", ["severity"])
 STREAM: Final = "/api/v1/live"  # has no end worth timing: it is counted in patrolgrid_sse_clients
 
 

@@ -38,10 +38,6 @@ class Throttle:
             self._tries.popitem(last=False)
         return 0
 
-    def clear(self, key: str) -> None:
-        """Forget the tries of ``key``: it has shown who it is."""
-        self._tries.pop(key, None)
-
     def give_back(self, key: str) -> None:
         """Take the newest try of ``key`` back: it was no failure."""
         tries = self._tries.get(key)

@@ -48,15 +48,13 @@ def test_waiting_as_told_is_enough() -> None:
     assert throttle.attempt("a") == 0
 
 
-def test_clear_and_give_back() -> None:
+def test_a_try_given_back_does_not_count() -> None:
     throttle = Throttle(2, 10, clock=Clock())
     throttle.attempt("a")
     throttle.attempt("a")
     throttle.give_back("a")
     assert throttle.attempt("a") == 0
     assert throttle.attempt("a") > 0
-    throttle.clear("a")
-    assert throttle.attempt("a") == 0
     throttle.give_back("never seen")
 
 

@@ -1,0 +1,163 @@
+"""Cases: list, look at one with its whole story, report one, move one on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, status
+from psycopg import AsyncConnection
+
+from alerts.case import Case, Refused, offers
+from alerts.opening import area_at
+from console.answers import alert_out, case_out, notice_out
+from console.api.paging import Before, Limit
+from console.api.refusals import LOGGED_IN, refusals, refused
+from console.auth import Anyone, Caller, Staff
+from console.desk import Ground, TheDesk
+from console.errors import not_found, wrong_value
+from console.models import (
+    Action,
+    CaseDetail,
+    CaseOut,
+    CasePage,
+    CaseStatus,
+    EntryOut,
+    NewCase,
+    PossibleAction,
+)
+from store.casebook import act, case_alerts, case_entries, case_notices, get_case, list_cases, report_case
+from store.desk import account_names
+
+cases = APIRouter(prefix="/api/v1/cases", tags=["cases"], responses=refusals(*LOGGED_IN))
+CaseId = Annotated[int, Path(ge=1, le=2**63 - 1, description="The case's id")]
+
+
+@cases.get("", summary="The cases, newest first")
+async def read_cases(
+    caller: Anyone,
+    desk: TheDesk,
+    status: Annotated[CaseStatus | None, Query(description="Only those in this status")] = None,
+    unit: Annotated[str | None, Query(max_length=100, description="Only this unit's; `-`: ownership unclear")] = None,
+    overdue: Annotated[bool | None, Query(description="Only those open past their deadline, or all others")] = None,
+    limit: Limit = 50,
+    before: Before = None,
+) -> CasePage:
+    """Those in the account's area; for the role *unit* those of its unit."""
+    own = caller.sight.own_unit
+    wanted = "" if unit == "-" else unit or None
+    if own is not None and (not own or wanted not in (None, own)):
+        return CasePage(items=[], next=None)
+    async with desk.pool.connection() as conn:
+        found, more = await list_cases(
+            conn,
+            status=status,
+            unit=wanted if own is None else own,
+            areas=caller.sight.areas if own is None else None,
+            overdue=overdue,
+            limit=limit,
+            before=before,
+        )
+        items = await _out(conn, found)
+    return CasePage(items=items, next=more)
+
+
+@cases.post("", summary="Report a case", status_code=status.HTTP_201_CREATED)
+async def report(order: NewCase, caller: Staff, desk: TheDesk) -> CaseOut:
+    """From a call or a visit. It is `reported` until the desk opens it; the duty matrix says whose it is."""
+    ground = await desk.ground()
+    _check_place(order, caller, ground)
+    async with desk.pool.connection() as conn:
+        try:
+            case = await report_case(
+                conn,
+                actor=caller.account.actor,
+                category=order.category,
+                title=order.title,
+                severity=order.severity,
+                site=ground.site,
+                duty=ground.duty,
+                note=order.note,
+                lon=order.lon,
+                lat=order.lat,
+                owner=caller.account.id,
+            )
+        except Refused as refusal:
+            raise refused(refusal) from refusal
+        return (await _out(conn, [case]))[0]
+
+
+@cases.get("/{case_id}", summary="A case with its whole story", responses=refusals(404))
+async def read_case(case_id: CaseId, caller: Anyone, desk: TheDesk) -> CaseDetail:
+    """The case, its timeline, alerts and notices, and what the account may do with it now."""
+    async with desk.pool.connection() as conn:
+        return await _detail(conn, await _seen(conn, case_id, caller), caller)
+
+
+@cases.post("/{case_id}/actions", summary="Move a case on", responses=refusals(404, 409))
+async def take_action(case_id: CaseId, order: Action, caller: Staff, desk: TheDesk) -> CaseDetail:
+    """One of the `actions` that the case offers. 409 says why not: not from this status, or somebody was faster.
+
+    A unit that hands a case on may not see it afterwards; the answer still shows what was done.
+    """
+    ground = await desk.ground()
+    if order.terminal is not None:
+        device = ground.site.registry.resolve(order.terminal)
+        if device is None or device.code != order.terminal or not caller.sight.device(device):
+            raise wrong_value(
+                f"没有可用终端“{order.terminal}”", f"There is no terminal {order.terminal!r} for you to send"
+            )
+    async with desk.pool.connection() as conn:
+        await _seen(conn, case_id, caller)
+    data = {name: value for name in ("unit", "terminal", "outcome") if (value := getattr(order, name))}
+    async with desk.pool.connection() as conn:
+        try:
+            case = await act(
+                conn,
+                case_id,
+                order.action,
+                caller.account.actor,
+                note=order.note or "",
+                version=order.version,
+                data=data,
+            )
+        except Refused as refusal:
+            raise refused(refusal) from refusal
+    async with desk.pool.connection() as conn:
+        return await _detail(conn, await get_case(conn, case_id) or case, caller)
+
+
+async def _seen(conn: AsyncConnection, case_id: int, caller: Caller) -> Case:
+    case = await get_case(conn, case_id)
+    if case is None or not caller.sight.case(case.area, case.unit):
+        raise not_found("该事件", "such case")
+    return case
+
+
+async def _out(conn: AsyncConnection, found: Sequence[Case]) -> list[CaseOut]:
+    owners = await account_names(conn, (case.owner for case in found))
+    now = datetime.now(UTC)
+    return [case_out(case, owners, now) for case in found]
+
+
+async def _detail(conn: AsyncConnection, case: Case, caller: Caller) -> CaseDetail:
+    return CaseDetail(
+        case=(await _out(conn, [case]))[0],
+        entries=[EntryOut.model_validate(entry) for entry in await case_entries(conn, case.id)],
+        alerts=[alert_out(alert) for alert in await case_alerts(conn, case.id)],
+        notices=[notice_out(notice) for notice in await case_notices(conn, case.id)],
+        actions=[
+            PossibleAction(action=offer.action, zh=offer.zh, en=offer.en, needs=list(offer.needs))
+            for offer in offers(case, caller.account.actor)
+        ],
+    )
+
+
+def _check_place(order: NewCase, caller: Caller, ground: Ground) -> None:
+    """Somebody with an area reports inside it, or would not find the case again."""
+    sight = caller.sight
+    if sight.own_unit is None and sight.areas is not None:
+        area = area_at(ground.site, order.lon, order.lat)
+        if not sight.area(area):
+            raise wrong_value("这个位置不在您辖区的任何围栏内", "The place is in no zone of your area")

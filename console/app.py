@@ -1,0 +1,160 @@
+"""The console's ASGI application: REST under /api/v1, the live stream, the pages, and what a monitor asks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from importlib.metadata import version
+from pathlib import Path
+from socket import socket
+from typing import Final
+
+import structlog
+import uvicorn
+from fastapi import FastAPI
+from psycopg_pool import AsyncConnectionPool
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+
+from console.api.alerts import alerts
+from console.api.cases import cases
+from console.api.devices import devices
+from console.api.live import stream
+from console.api.me import me, session
+from console.api.probes import probes
+from console.api.rejects import rejects
+from console.api.site import site
+from console.desk import Checks, Desk, GroundCache
+from console.errors import add_handlers
+from console.feed import StoreFeed
+from console.guard import Guard, security_headers
+from console.live import Live
+from console.pages import STATIC, Files, pages
+from console.replay import Publish, publisher
+from console.telemetry import Timed
+
+log = structlog.get_logger()
+
+TAGS: Final = [
+    {"name": "session", "description": "Log in and out; who am I. 登录与账号"},
+    {"name": "site", "description": "The place: zones, areas, units, rules. 辖区与围栏"},
+    {"name": "devices", "description": "Terminals, cameras, sensors: positions and tracks. 设备与轨迹"},
+    {"name": "alerts", "description": "What was found. 预警"},
+    {"name": "cases", "description": "What people handle. 事件"},
+    {"name": "rejects", "description": "Messages that could not be taken in. 被拒报文"},
+    {"name": "live", "description": "What happens now, by server-sent events. 实时推送"},
+    {"name": "monitoring", "description": "For a monitor; no log-in. 运行监测"},
+]
+DESCRIPTION: Final = """Where a county's patrols are, what is going wrong, and whether it was finished.
+
+Log in with `POST /api/v1/session`; the cookie it sets is the key to everything else. Times are ISO 8601 in UTC, places
+degrees WGS-84. Every refusal has the form `{"error": {"code", "zh", "en"}}`. A page of a list gives `next`; send it
+back as `before`. What an account sees is limited to its area, and for the role *unit* to its unit's cases."""
+
+
+def create_app(
+    pool: AsyncConnectionPool,
+    *,
+    database_url: str,
+    mqtt_url: str = "",
+    publish: Publish | None = None,
+    checks: Checks = list,
+    tile_url: str = "",
+    tile_attribution: str = "",
+    session_hours: float = 12.0,
+    secure_cookie: bool = False,
+    static: Path = STATIC,
+    frame: float = 1.0,
+    beat: float = 15.0,
+    backlog: int = 256,
+) -> FastAPI:
+    """The console on an open pool. It touches no network before its lifespan begins.
+
+    ``database_url`` is for LISTEN. ``publish`` puts a replayed reject on the broker; without it ``mqtt_url`` is used
+    for one connection a message. ``checks`` says what readiness rests on beside the database (such as a worker in the
+    same process). ``frame`` and ``beat`` are the live stream's seconds between position frames and between heart-beats,
+    ``backlog`` the events that may wait for a slow page. Run it with :class:`ConsoleServer`, whose shutdown ends the
+    streams.
+
+    Raises:
+        ValueError: a value is not what it should be, or neither ``publish`` nor ``mqtt_url`` is given.
+    """
+    if session_hours <= 0:
+        raise ValueError(f"session_hours {session_hours} must be positive")
+    headers = security_headers(tile_url, https=secure_cookie)
+    grounds = GroundCache(pool)
+    live = Live(pool, database_url, StoreFeed(pool, grounds), frame=frame, beat=beat, backlog=backlog)
+    app = FastAPI(
+        title="PatrolGrid",
+        summary="Patrols, alerts and cases of a county's governance centre. 巡格",
+        description=DESCRIPTION,
+        version=version("patrolgrid"),
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,  # both pages load their scripts from elsewhere, which the content policy forbids
+        redoc_url=None,
+        openapi_tags=TAGS,
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        lifespan=_lifespan,
+        middleware=[
+            Middleware(Timed),
+            Middleware(Guard, headers=headers),
+            Middleware(GZipMiddleware, minimum_size=2048, compresslevel=4),
+        ],
+    )
+    app.state.desk = Desk(
+        pool=pool,
+        live=live,
+        grounds=grounds,
+        publish=publish or publisher(mqtt_url),
+        checks=checks,
+        tile_url=tile_url,
+        tile_attribution=tile_attribution,
+        session_hours=session_hours,
+        secure_cookie=secure_cookie,
+    )
+    app.state.security_headers, app.state.files = headers, Files(directory=static)
+    add_handlers(app)
+    for router in (session, me, site, devices, alerts, cases, rejects, stream, probes, pages):
+        app.include_router(router)
+    app.mount("/static", app.state.files, name="static")
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Keep the hub of the live stream running beside the requests."""
+    live: Live = app.state.desk.live
+    task = asyncio.create_task(live.run(), name="live")
+    task.add_done_callback(_ended)
+    try:
+        yield
+    finally:
+        live.close()
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+def _ended(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("live_failed", exc_info=error)
+
+
+class ConsoleServer(uvicorn.Server):
+    """Uvicorn that ends the live streams first: it would otherwise wait for them for ever before the lifespan ends."""
+
+    def __init__(self, app: FastAPI, host: str = "127.0.0.1", port: int = 8080, **config: object) -> None:
+        given = {"host": host, "port": port, "log_config": None, "timeout_graceful_shutdown": 3, "ws": "none", **config}
+        super().__init__(uvicorn.Config(app, **given))  # type: ignore[arg-type]
+        self._live: Live = app.state.desk.live
+
+    @property
+    def port(self) -> int:
+        """The port it really listens on, once ``started``."""
+        return int(self.servers[0].sockets[0].getsockname()[1])
+
+    async def shutdown(self, sockets: list[socket] | None = None) -> None:
+        """End the streams, then everything else."""
+        self._live.close()
+        await super().shutdown(sockets)

@@ -1,0 +1,248 @@
+"""A small site with one account of every role, and the console on it: called directly, or over a real socket."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+import shapely
+from fastapi import FastAPI
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
+
+from alerts.alert import Alert
+from alerts.rules import Rule
+from console.app import ConsoleServer, create_app
+from detectors.base import Finding, Sentence
+from devices.readings import FIX, SAMPLE, SIGHTING, rows
+from devices.registry import Device
+from devices.site import Area, Season, Site, Unit, Zone, micros
+from devices.site_contents import SiteFolder
+from store.accounts import create_account, log_in
+from store.casebook import record_findings
+from store.readings import write_batch
+from store.registry import load_duty, load_site
+from store.site_saving import save_site
+
+DISTRICT, LAKE, TOWN, VILLAGE = "320118000000", "320118100000", "320118101000", "320118100201"
+PASSWORD = "a long enough phrase"
+
+
+def folder() -> SiteFolder:
+    """A district of two streets, one with a village; two units; a terminal with each, and one in the village."""
+
+    def terminal(code: str, area: str, share: str, unit: str) -> Device:
+        return Device(code, "terminal", f"终端{code}", f"Terminal {code}", area, share, unit, "patrol", 60.0)
+
+    return SiteFolder(
+        name="测试县",
+        name_en="Test county",
+        areas=(
+            Area(DISTRICT, "示范区", "District", "district"),
+            Area(LAKE, "湖滨街道", "Lakeside", "street", DISTRICT),
+            Area(TOWN, "集镇街道", "Town", "street", DISTRICT),
+            Area(VILLAGE, "湖滨村", "Lake village", "community", LAKE),
+        ),
+        units=(
+            Unit("fishery", "渔政队", "Fishery", LAKE, ("json://127.0.0.1:9/secret",)),
+            Unit("police", "派出所", "Police", TOWN),
+        ),
+        devices=(
+            terminal("T1", LAKE, LAKE, "fishery"),
+            terminal("T2", TOWN, TOWN, "police"),
+            terminal("T3", VILLAGE, LAKE, ""),
+            Device("C1", "camera", "相机", "Camera", LAKE, LAKE, lon=118.88, lat=31.47, aliases=("vendor/c1",)),
+            Device("W1", "sensor", "水位计", "Gauge", TOWN, TOWN, lon=118.95, lat=31.40),
+        ),
+        zones=(
+            Zone(
+                "ban",
+                "no_fishing",
+                "北岸禁渔区",
+                "North shore",
+                LAKE,
+                shapely.box(118.86, 31.46, 118.90, 31.48),
+                season=Season("03-01", "06-30"),
+            ),
+            Zone(
+                "market", "crowd_watch", "集市", "Market", TOWN, shapely.box(118.94, 31.39, 118.96, 31.41), capacity=50
+            ),
+        ),
+        duties=(
+            {"category": "fishing", "area": LAKE, "unit": "fishery"},
+            {"category": "crowd", "area": TOWN, "unit": "police"},
+        ),
+    )
+
+
+FISHING = Rule("fishing_ban", "禁渔", "Fishing ban", "fishing_ban", "high", "fishing", live_within=1e9)
+CROWD = Rule("crowd", "聚集", "Crowd", "crowd", "medium", "crowd", live_within=1e9)
+SOS = Rule("sos", "求助", "SOS", "sos", "high", "sos", open_case=False, live_within=1e9)
+
+PEOPLE: dict[str, dict[str, Any]] = {
+    "viewer": {"role": "viewer"},
+    "operator": {"role": "operator"},
+    "unit": {"role": "unit", "unit": "fishery"},
+    "supervisor": {"role": "supervisor"},
+    "admin": {"role": "admin"},
+    "town_operator": {"role": "operator", "area": TOWN},
+    "lake_viewer": {"role": "viewer", "area": LAKE},
+    "lake_police": {"role": "unit", "unit": "police", "area": LAKE},
+}
+
+
+@pytest.fixture(scope="module")
+def tokens(database_url: str) -> dict[str, str]:
+    """The site saved, and a session for each of PEOPLE."""
+
+    async def prepare() -> dict[str, str]:
+        async with await AsyncConnection.connect(database_url) as conn:
+            await save_site(conn, folder())
+            made = {}
+            for name, given in PEOPLE.items():
+                await create_account(conn, name=name, display=name.title(), password=PASSWORD, **given)
+                await conn.commit()
+                made[name] = await log_in(conn, name, PASSWORD)
+            return made
+
+    return asyncio.run(prepare())
+
+
+@dataclass
+class Sent:
+    """What was put on the broker."""
+
+    messages: list[tuple[str, bytes]] = field(default_factory=list)
+    failure: Exception | None = None
+
+    async def publish(self, topic: str, payload: bytes) -> None:
+        if self.failure is not None:
+            raise self.failure
+        self.messages.append((topic, payload))
+
+
+@pytest.fixture
+def sent() -> Sent:
+    return Sent()
+
+
+@pytest.fixture
+def app(pool: AsyncConnectionPool[AsyncConnection], database_url: str, tokens: dict[str, str], sent: Sent) -> FastAPI:
+    return create_app(
+        pool,
+        database_url=database_url,
+        publish=sent.publish,
+        frame=0.2,
+        beat=0.5,
+        tile_url="https://t.example/{z}/{x}/{y}",
+    )
+
+
+Clients = Callable[[str | None], httpx.AsyncClient]
+
+
+@pytest.fixture
+async def client(app: FastAPI, tokens: dict[str, str]) -> AsyncIterator[Clients]:
+    """A client for the app itself, with the session of one of PEOPLE; None: nobody's."""
+    async with AsyncExitStack() as stack:
+        made: dict[str | None, httpx.AsyncClient] = {}
+        for name in (None, *PEOPLE):
+            transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+            cookies = {"patrolgrid_session": tokens[name]} if name else {}
+            made[name] = await stack.enter_async_context(
+                httpx.AsyncClient(transport=transport, base_url="http://desk", cookies=cookies)
+            )
+        yield made.__getitem__
+
+
+@asynccontextmanager
+async def serving(app: FastAPI, **config: Any) -> AsyncIterator[ConsoleServer]:
+    """The app on a free port of this machine."""
+    server = ConsoleServer(app, port=0, **config)
+    task = asyncio.create_task(server.serve(config.get("sockets")))
+    while not server.started and not task.done():
+        await asyncio.sleep(0.01)
+    try:
+        yield server
+    finally:
+        server.should_exit = True
+        await task
+
+
+@pytest.fixture
+async def server(app: FastAPI) -> AsyncIterator[ConsoleServer]:
+    async with serving(app) as running:
+        yield running
+
+
+@pytest.fixture
+async def site(pool: AsyncConnectionPool[AsyncConnection], tokens: dict[str, str]) -> Site:
+    async with pool.connection() as conn:
+        return await load_site(conn)
+
+
+@pytest.fixture
+async def no_cases(pool: AsyncConnectionPool[AsyncConnection]) -> None:
+    """An empty casebook."""
+    async with pool.connection() as conn:
+        for table in ("ledger", "entries"):
+            await conn.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
+        await conn.execute("TRUNCATE ledger, entries, notices, alerts, cases, rejects RESTART IDENTITY")
+        for table in ("ledger", "entries"):
+            await conn.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")
+
+
+Find = Callable[..., Awaitable[Alert]]
+
+
+@pytest.fixture
+def find(pool: AsyncConnectionPool[AsyncConnection], site: Site) -> Find:
+    """Record a finding as the watch does: ``find(rule, subject, zone)``; the alert it made."""
+
+    async def record(rule: Rule = FISHING, subject: str = "C1", zone: str = "ban", ago: float = 10.0) -> Alert:
+        until = datetime.now(UTC) - timedelta(seconds=ago)
+        finding = Finding(
+            kind=rule.detector,
+            subject=subject,
+            zone=zone,
+            since=micros(until - timedelta(seconds=5)),
+            until=micros(until),
+            lon=118.88,
+            lat=31.47,
+            score=0.9,
+            sentence=Sentence("北岸有人垂钓", "Angling on the north shore"),
+            evidence={"geojson": {"type": "FeatureCollection", "features": []}, "numbers": {"people": 3}},
+        )
+        async with pool.connection() as conn:
+            await conn.set_autocommit(True)
+            duty = await load_duty(conn)
+            found = await record_findings(conn, [(rule, finding)], site=site, duty=duty, now=datetime.now(UTC))
+            await conn.set_autocommit(False)
+        (alert,) = found
+        return alert
+
+    return record
+
+
+Move = Callable[..., Awaitable[None]]
+
+
+@pytest.fixture
+def move(pool: AsyncConnectionPool[AsyncConnection], site: Site) -> Move:
+    """Commit a fix as ingest does: ``move("T1", lon, lat, ago=seconds)``."""
+
+    async def write(code: str, lon: float, lat: float, ago: float = 0.0, speed: float = 1.5) -> None:
+        device = site.registry.resolve(code)
+        assert device is not None
+        received = micros(datetime.now(UTC))
+        fix = (device.id, received - int(ago * 1e6), received, lon, lat, speed, 90.0, float("nan"), 80.0, 0)
+        async with pool.connection() as conn:
+            await write_batch(conn, rows(FIX, [fix]), rows(SIGHTING), rows(SAMPLE))
+
+    return write
