@@ -20,7 +20,7 @@ RESERVED: Final = ("code", "kind", "name", "name_en", "area", "capacity", "seaso
 _DAYS: Final = re.compile(r"(\d\d-\d\d)\.\.(\d\d-\d\d)", re.ASCII)
 _HOURS: Final = re.compile(r"(\d\d:\d\d)\.\.(\d\d:\d\d)", re.ASCII)
 _ALWAYS: Final = ("00:00", "00:00")
-_WGS84: Final = re.compile(r"(CRS84|EPSG:{1,2}(4326|4490)|WGS ?84)", re.IGNORECASE)  # CGCS2000 differs by centimetres
+_WGS84: Final = re.compile(r"(CRS84|EPSG:{1,2}(4326|4490)\b|WGS ?84\b)", re.IGNORECASE)
 _NOTHING: Final = shapely.Polygon()
 
 
@@ -50,12 +50,19 @@ def _features(text: str) -> list[Any]:
         raise SiteError(ZONES, "", f"is no JSON: {error}") from error
     if not isinstance(collection, dict) or collection.get("type") != "FeatureCollection":
         raise SiteError(ZONES, "", 'is no GeoJSON FeatureCollection: it must begin with {"type": "FeatureCollection"')
-    if "crs" in collection and not _WGS84.search(shown(collection["crs"])):
-        raise SiteError(ZONES, "crs", f"{shown(collection['crs'])} is not WGS-84: export it as EPSG:4326")
+    crs = _crs_name(collection.get("crs"))
+    if crs is not None and not (isinstance(crs, str) and _WGS84.search(crs)):
+        raise SiteError(ZONES, "crs", f"{shown(crs)} is not WGS-84: export the file as EPSG:4326")
     features = collection.get("features")
     if not isinstance(features, list):
         raise SiteError(ZONES, "features", f"{shown(features)} is no list of features")
     return features
+
+
+def _crs_name(crs: object) -> object:
+    """The name in the ``crs`` member of the older GeoJSON, as map tools still write it."""
+    properties = crs.get("properties") if isinstance(crs, dict) else None
+    return properties.get("name") if isinstance(properties, dict) else crs
 
 
 class _Feature:

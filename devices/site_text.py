@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 import tomllib
@@ -21,10 +22,11 @@ def decode_text(file: str, raw: bytes) -> str:
     Raises:
         SiteError: it is neither; the line of the first wrong byte is named.
     """
-    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise SiteError(file, "", "is UTF-16 (Excel's “Unicode text”): save it as “CSV UTF-8”")
+    raw = raw.removeprefix(codecs.BOM_UTF8)
     try:
-        return raw.decode("utf-8-sig")
+        return raw.decode("utf-8")
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
         value = raw[error.start]
