@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -230,11 +230,10 @@ def watched_crowd(device: Device, crowds: Sequence[Crowd], ground: Ground) -> Cr
 
 def _view(device: Device, spot: Spot, ground: Ground) -> tuple[float, float, float]:
     """Bearing in degrees, field in degrees and range in metres as registered; else a usual view out over the water."""
-    view = device.properties.get("view")
-    view = view if isinstance(view, Mapping) else {}
-    if "bearing" in view:
-        bearing = float(view["bearing"])
+    given = device.properties
+    if "bearing" in given:
+        bearing = float(given["bearing"])
     else:
         x, y = ground.inland(spot, 100.0)
         bearing = math.degrees(math.atan2(spot[0] - x, spot[1] - y))
-    return bearing, float(view.get("fov", FIELD)), float(view.get("range", RANGE))
+    return bearing, float(given.get("fov", FIELD)), float(given.get("range", RANGE))

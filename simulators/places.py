@@ -26,7 +26,8 @@ METRES_PER_DEGREE: Final = math.radians(6_371_008.8)
 BANK: Final = 12.0  # the path on the bank runs so many metres from the water's edge
 OFFSHORE: Final = 150.0  # boats on patrol keep so far from the bank
 DRAUGHT: Final = 8.0  # no boat goes nearer to the bank
-ROUTE: Final = 2_400.0  # length of a shore round where the site draws none
+ROUTE: Final = 2_400.0  # length of a shore round where the site draws none; twice that for a boat
+SHORT: Final = 200.0  # a shorter piece of shore is no round
 
 
 class NoLake(ValueError):
@@ -69,7 +70,7 @@ class Ground:
         self.bank = _ring(self.lake.buffer(BANK))
         self.fairway = _ring(_inside(self.lake, OFFSHORE))
         self.zones = {z.code: self.frame.metres(z.geometry) for z in zones}
-        self._patrol_zones = [z for z in zones if z.kind == "patrol" and z.properties.get("by") != "boat"]
+        self._patrol_zones = [z for z in zones if z.kind == "patrol"]
         self._areas = {a.code: a for a in areas}
         self._villages = sorted({d.area for d in devices if d.kind == "terminal"})
         self._homes = self._village_spots(devices)
@@ -78,25 +79,21 @@ class Ground:
 
     # ── Routes ──────────────────────────────────────────────────────────────────────────────────────────────────────
     def route(self, device: Device, *, afloat: bool) -> Line:
-        """A patrol's round: the zone its property ``route`` names, else a stretch of shore or water of its area."""
-        shape = self.zones.get(str(device.properties.get("route")))
-        if shape is not None and shape.geom_type == "LineString":
-            return np.asarray(shape.coords)
-        foot = self._foot_route(device.area)
-        if not afloat:
-            return foot
-        return self._around(self.fairway, LineString(foot).interpolate(0.5, normalized=True), ROUTE * 2)
+        """A patrol's round: its area's patrol zone for boats or for people on foot, a line or the shore in a polygon.
 
-    def _foot_route(self, area: str) -> Line:
-        """The area's patrol zone's line, the bank within that zone, or the bank nearest to the area."""
-        shapes = [self.zones[z.code] for z in self._patrol_zones if self._related(z.area, area)]
+        An area without one gets the stretch of shore, or of water, that lies nearest.
+        """
+        shore = self.fairway if afloat else self.bank
+        zones = [z for z in self._patrol_zones if (z.properties.get("by") == "boat") == afloat]
+        shapes = [self.zones[z.code] for z in zones if self._related(z.area, device.area)]
         if lines := [s for s in shapes if s.geom_type == "LineString"]:
             return np.asarray(max(lines, key=lambda s: s.length).coords)
-        pieces = [p for s in shapes for p in _lines(self.bank.intersection(s))]
+        pieces = [p for s in shapes for p in _lines(shore.intersection(s))]
         longest = max(pieces, key=lambda p: p.length, default=None)
-        if longest is not None and longest.length > 200.0:
+        if longest is not None and longest.length > SHORT:
             return np.asarray(longest.coords)
-        return self._around(self.bank, self._homes[area] if area in self._homes else self._share(area))
+        home = self._homes.get(device.area) or self._share(device.area)
+        return self._around(shore, home, ROUTE * 2 if afloat else ROUTE)
 
     def inland(self, spot: Spot, distance: float) -> Spot:
         """The place ``distance`` metres further from the water than a place near the bank."""
@@ -175,7 +172,7 @@ class Ground:
         piece = _arc(ring, start, ahead) if ahead <= ring.length / 2 else _arc(ring, end, ring.length - ahead)[::-1]
         return np.asarray(piece)
 
-    def _around(self, ring: LineString, spot: Point, length: float = ROUTE) -> Line:
+    def _around(self, ring: LineString, spot: Point, length: float) -> Line:
         length = min(length, ring.length / 2)
         return _arc(ring, (ring.project(spot) - length / 2) % ring.length, length)
 

@@ -115,8 +115,8 @@ class Plot:
         crowd.surge(Surge(tick, share=share, **shape))
         return []
 
-    def _sos(self, draw: random.Random, tick: int, now: int, *, lasts: int) -> Began:
-        for unit in self._terminals.choose(draw.getrandbits(32)):
+    def _sos(self, draw: random.Random, tick: int, now: int, *, lasts: int, mate: float = 0.0) -> Began:
+        for unit in self._terminals.choose(draw.getrandbits(32), mate):
             return self._terminals.press_sos(unit, tick, now, lasts, self._diary)
         return None
 

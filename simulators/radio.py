@@ -18,7 +18,8 @@ from simulators.truth import Diary
 from simulators.wire import Message, Speaker, seconds, whole_ms
 
 ERROR, ERROR_Y, PHASE, JITTER, SPEED, COURSE, ACCURACY, QUALITY, CHARGE = range(20, 29)  # purposes of draws
-CORRELATION: Final = 60.0  # s, over which a receiver's error changes
+CORRELATION: Final = 40.0  # s, over which the error of a receiver that is carried about changes
+HOLD: Final = 8.0  # times as long while it lies still: receivers hold their place then
 TREES: Final = 2.4  # times the error under a canopy
 HEARTBEAT: Final = 300.0  # s between statuses
 ARRAY: Final = 500  # fixes in one store-and-forward array at most
@@ -60,7 +61,7 @@ class Radios:
         self.alarm = np.zeros(len(devices), bool)  # fixes carry the SOS mark
         self.battery = 45.0 + 55.0 * uniform(self.keys, CHARGE, 0)
         self.interval = np.maximum(1.0, [d.interval or 10.0 for d in devices])
-        self._keep = np.array([math.exp(-i / CORRELATION) for i in self.interval])
+        self._keep = np.array([[math.exp(-i / c) for i in self.interval] for c in (CORRELATION, HOLD * CORRELATION)])
         self._number = np.zeros(len(devices), np.uint64)  # of the next fix
         self._beat_of_fix = start + uniform(self.keys, PHASE, 0) * self.interval * SECOND
         self._next = self._beat_of_fix + _late(self.keys, self._number)
@@ -128,7 +129,9 @@ class Radios:
 
     def _uncertainty(self, due: NDArray[np.int64], x: Floats, y: Floats) -> Floats:
         """Move the receivers' errors on by an interval (a Gauss-Markov process); returns their present size in m."""
-        keep = self._keep[due]
+        slots = self.slots[due]
+        still = np.hypot(self._bodies.vx[slots], self._bodies.vy[slots]) < 0.2
+        keep = self._keep[still.astype(int), due]
         number = self._number[due]
         for axis, purpose in enumerate((ERROR, ERROR_Y)):
             noise = normal(self.keys[due], purpose, number)

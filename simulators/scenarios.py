@@ -60,13 +60,12 @@ def demo(seed: int) -> Iterator[Cue]:
     Afterwards life goes on for as long as it runs."""
     opening = [
         Cue(0.3 * MINUTE, "walker"),
-        Cue(258, "anglers", {"count": 2, "lasts": 1800}),  # the first rod is up about 70 s later
-        Cue(
-            507, "crowd", {"share": 1.0, "rise": 150, "holds": 420, "largest": True}
-        ),  # more than the place holds from about 600 s on
-        Cue(690, "sos", {"lasts": 1200}),
+        Cue(300, "anglers", {"count": 2, "lasts": 1800}),  # they sit down about 50 s later
+        # From about 600 s on there are more people than the place holds.
+        Cue(507, "crowd", {"share": 1.0, "rise": 150, "holds": 420, "largest": True}),
+        Cue(690, "sos", {"lasts": 1200, "mate": 700.0}),
         Cue(15 * MINUTE, "net_boat", {"lasts": 1200}),
-        Cue(22 * MINUTE, "sos", {"lasts": 1200}),
+        Cue(22 * MINUTE, "sos", {"lasts": 1200, "mate": 700.0}),
         Cue(27 * MINUTE, "silence", {"lasts": 1200}),
     ]
     return _together(

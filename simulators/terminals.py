@@ -69,25 +69,27 @@ class Terminals:
         self._troubles: dict[int, int] = {}  # unit → number of the episode "sos"
         self._dead: dict[int, tuple[int, int]] = {}  # unit → tick at which it works again, number of the episode
         self._stations: list[Spot] = []
-        self.slots = [self._enter(unit) for unit in range(len(devices))]
+        self.slots: list[int] = []
+        for unit in range(len(devices)):
+            self._enter(unit)
         self.radios = Radios(seed, devices, self.slots, bodies, ground, start)
         self._by_slot = {slot: unit for unit, slot in enumerate(self.slots)}
 
-    def _enter(self, unit: int) -> int:
+    def _enter(self, unit: int) -> None:
         """Place a patrol at the beginning: four of five somewhere on their round, the others at rest."""
         device, draw, route = self.devices[unit], self._dice[unit], self.routes[unit]
         number = sum(d.area == device.area for d in self.devices[:unit])
         self._stations.append(self._ground.harbour(route) if self.afloat[unit] else self._ground.station(route, number))
         resting, turned, share = draw.random() < 0.2, draw.random() < 0.5, draw.random()
         ahead = _rest_of(route[::-1] if turned else route, share)
-        kind = Carries.BOAT | Carries.PERSON if self.afloat[unit] else Carries.PERSON
         spot = self._stations[unit] if resting else (float(ahead[0, 0]), float(ahead[0, 1]))
-        slot = self._bodies.add(f"terminal {device.code}", spot, kind)
+        slot = self._bodies.add(f"terminal {device.code}", spot, Carries(0))
+        self.slots.append(slot)
         self.mode[unit] = Mode.REST if resting else Mode.ROUND
         self.until[unit] = int(draw.uniform(120, 2000) if resting else draw.uniform(1200, 6000))
         if not resting:
             self._walk(unit, slot, ahead)
-        return slot
+        self._show(unit)
 
     # ── One tick ────────────────────────────────────────────────────────────────────────────────────────────────────
     def tick(self, tick: int, now: int, ended: NDArray[np.int64], diary: Diary, arrived: Arrived) -> list[Message]:
@@ -114,6 +116,7 @@ class Terminals:
             self._walk(unit, self.slots[unit], route if near_start else route[::-1])
         elif mode is Mode.HOME:
             self.mode[unit], self.until[unit] = Mode.REST, tick + int(draw.uniform(900, 2400))
+            self._show(unit)
         elif mode is Mode.ORDER:
             self.mode[unit], self.until[unit] = Mode.THERE, tick + int(draw.uniform(240, 420))
             here = self._bodies.place(self.slots[unit])
@@ -147,7 +150,13 @@ class Terminals:
         entry = (float(ahead[0, 0]), float(ahead[0, 1]))
         way = self._ground.by_boat(here, entry) if self.afloat[unit] else self._ground.on_foot(here, entry)
         self.mode[unit], self.until[unit] = Mode.ROUND, until
+        self._show(unit)
         self._walk(unit, slot, np.vstack([way, ahead[1:]]))
+
+    def _show(self, unit: int) -> None:
+        """Who rests sits indoors; the boat stays in sight."""
+        person = Carries(0) if self.mode[unit] == Mode.REST else Carries.PERSON
+        self._bodies.carries[self.slots[unit]] = person | (Carries.BOAT if self.afloat[unit] else Carries(0))
 
     def _walk(self, unit: int, slot: int, way: Line) -> None:
         pauses, weave = (0.0, 8.0) if self.afloat[unit] else (1 / 260.0, 2.5)
@@ -204,18 +213,24 @@ class Terminals:
         if unit in self._accepted:
             diary.end(self._accepted.pop(unit), now)
         self.mode[unit], self.until[unit] = Mode.ORDER, 0
+        self._show(unit)
         self._go(unit, goal, self._dice[unit].uniform(*pace))
         self._accepted[unit] = diary.begin("dispatched", now, goal, subject=self.devices[unit].code, note=order.id)
         return ""
 
     # ── Trouble ─────────────────────────────────────────────────────────────────────────────────────────────────────
-    def choose(self, lot: int) -> list[int]:
-        """Units on their round on foot, well and heard, in an order that the ``lot`` draws."""
+    def choose(self, lot: int, mate: float = 0.0) -> list[int]:
+        """Units on their round on foot, well and heard, in an order that the ``lot`` draws.
+
+        With ``mate``, those come first who have such a colleague within so many metres.
+        """
         slots = np.array(self.slots, np.int64)
+        x, y = self._bodies.x[slots], self._bodies.y[slots]
         fit = (self.mode == Mode.ROUND) & ~self.afloat & self.radios.alive
-        fit &= ~self.radios.holes.cover(self._bodies.x[slots], self._bodies.y[slots], margin=120.0)
-        ranked = np.argsort(uniform(self.radios.keys, LOT, lot))
-        return [int(u) for u in ranked if fit[u]]
+        fit &= ~self.radios.holes.cover(x, y, margin=120.0)
+        ranked = np.flatnonzero(fit)[np.argsort(uniform(self.radios.keys[fit], LOT, lot))]
+        near = [int((np.hypot(x[fit] - x[u], y[fit] - y[u]) <= mate).sum()) > 1 for u in ranked]
+        return [int(u) for u, _ in sorted(zip(ranked, near, strict=True), key=lambda pair: not pair[1])]
 
     def press_sos(self, unit: int, tick: int, now: int, lasts: int, diary: Diary) -> list[Message]:
         """A patroller in trouble presses the button and stays where he is, ``lasts`` seconds unless helped before."""

@@ -102,6 +102,10 @@ class World:
         """A command reaches a terminal now; False when it is none that could be answered."""
         return self.terminals.order(device, payload)
 
+    def command_topics(self) -> list[str]:
+        """The topics on which commands for this world's terminals arrive."""
+        return [s.topic("command") for s in self.terminals.radios.speakers if s.device.kind == "terminal"]
+
     def finish(self) -> list[Message]:
         """Stop: what is still stored is sent, and every living device says that it is offline."""
         radios = self.terminals.radios
