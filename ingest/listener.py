@@ -25,6 +25,8 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from prometheus_client import Counter, Gauge
 
+from devices.codecs import subscriptions
+
 log = structlog.get_logger()
 
 CONNECTED = Gauge("patrolgrid_connected", "1 while the MQTT session is up and all subscriptions are granted")
@@ -47,7 +49,13 @@ class Message(NamedTuple):
     mid: int = 0
     connection: int = 0  # on which it came; acknowledged there or not at all
     qos: int = 0
-    repeat: bool = False  # DUP or retained: the broker says it is not the first time
+    dup: bool = False  # delivered before, but not acknowledged
+    retained: bool = False  # kept by the broker for new subscriptions, so it may be old
+
+    @property
+    def repeat(self) -> bool:
+        """Whether the broker says that it is not the first time."""
+        return self.dup or self.retained
 
 
 class Listener:
@@ -57,12 +65,17 @@ class Listener:
     and at most :data:`MOST_HELD` bytes (messages at QoS 0 included) are held before reading stops.
     """
 
-    def __init__(self, url: str, client_id: str, filters: Sequence[str], *, linger: float = LINGER) -> None:
-        """``url`` is ``mqtt[s]://[user:password@]host[:port]``. Raises ValueError for another. Does not connect yet."""
+    def __init__(
+        self, url: str, client_id: str, filters: Sequence[str] | None = None, *, linger: float = LINGER
+    ) -> None:
+        """``url`` is ``mqtt[s]://[user:password@]host[:port]``, ``filters`` all codecs' topics unless given.
+
+        Does not connect yet. Raises ValueError for another kind of address.
+        """
         parts = urlsplit(url)
         if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
             raise ValueError(f"broker address {url!r}: expected mqtt[s]://[user:password@]host[:port]")
-        self.filters = tuple(filters)
+        self.filters = tuple(subscriptions() if filters is None else filters)
         self.connected = False
         self.changed_at = time.time()  # when ``connected`` last changed, seconds since 1970
         self._linger = linger
@@ -94,7 +107,7 @@ class Listener:
 
     async def __aenter__(self) -> Listener:
         """Start connecting; returns at once, and tries for ever."""
-        self._loop = asyncio.get_running_loop()
+        self._loop, self._closing = asyncio.get_running_loop(), False
         self._client.connect_async(*self._address, keepalive=KEEPALIVE)
         self._client.loop_start()
         return self
@@ -204,7 +217,7 @@ class Listener:
             while self._held > MOST_HELD and not self._closing:
                 self._room.wait(1.0)
             item = Message(
-                topic, payload, received, message.mid, self._connection, message.qos, message.dup or message.retain
+                topic, payload, received, message.mid, self._connection, message.qos, message.dup, message.retain
             )
             self._held += _cost(item)
             self._waiting.append(item)

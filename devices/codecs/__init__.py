@@ -20,7 +20,7 @@ def subscriptions(shares: Iterable[str] = ("+",)) -> list[str]:
     return list(dict.fromkeys(filters))
 
 
-@lru_cache(maxsize=1 << 16)
+@lru_cache(maxsize=1 << 17)
 def route(topic: str) -> Codec | None:
     """The codec whose filters this topic matches; None for an unknown one."""
     levels = topic.split("/")
@@ -30,7 +30,7 @@ def route(topic: str) -> Codec | None:
     return None
 
 
-@lru_cache(maxsize=1 << 16)
+@lru_cache(maxsize=1 << 17)
 def share_of(topic: str) -> str | None:
     """The area segment of a topic, by which work is shared out; None where its wire format has none."""
     levels = topic.split("/")

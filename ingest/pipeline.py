@@ -1,0 +1,196 @@
+"""From messages to committed readings. The order of the steps is :data:`STEPS`, at the end of this file.
+
+A message is acknowledged once its readings or its reject are committed, never before. A database that is away is tried
+again for ever, and what is unacknowledged meanwhile waits at the broker. A batch that is refused for what is in it is
+halved until the offending message is alone; that one becomes a reject.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, TypeAlias
+
+import psycopg
+import structlog
+from prometheus_client import Counter, Histogram
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from detectors.base import Batch
+from devices.readings import SECOND
+from devices.registry import Registry
+from ingest.listener import Listener, Message
+from ingest.steps import check_area, check_place, check_time, decode, resolve
+from ingest.work import Directory, Work
+from store.readings import RecordAck, one_per_key, write_batch
+
+log = structlog.get_logger()
+
+MESSAGES = Counter("patrolgrid_messages_total", "Messages received, by codec", ["codec"])
+READINGS = Counter("patrolgrid_readings_total", "New readings stored, by kind", ["kind"])
+REJECTS = Counter("patrolgrid_rejects_total", "Messages kept as rejects, by reason", ["reason"])
+BATCH_MESSAGES = Histogram(
+    "patrolgrid_batch_messages",
+    "Messages in one transaction",
+    buckets=(1, 3, 10, 30, 100, 300, 1000, 3000, 10_000, 60_000),
+)
+COMMIT_SECONDS = Histogram(
+    "patrolgrid_commit_seconds", "One transaction", buckets=(0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30)
+)
+ACK_LAG = Histogram(
+    "patrolgrid_ack_lag_seconds",
+    "From receiving the oldest message of a batch to its PUBACK",
+    buckets=(0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300),
+)
+
+RETRY_FIRST, RETRY_MOST = 0.2, 5.0  # seconds between attempts at a database that is away
+
+# What says that the data are at fault, or our code for them. Everything else is the database's trouble and passes.
+REFUSED: Final = (
+    psycopg.DataError,
+    psycopg.IntegrityError,
+    psycopg.errors.ProgramLimitExceeded,  # e.g. a text too long for an index
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+
+HandOn: TypeAlias = Callable[[Batch], Awaitable[None]]
+
+
+class Pipeline:
+    """Runs every batch through :data:`STEPS`. ``storing`` says whether the database took the last one.
+
+    ``registry`` may be replaced at any time; the next batch uses it. ``hand_on`` is given each committed batch: what is
+    new in it, with device ids, sightings with a place where they or their camera have one. While it waits, no further
+    message is taken, so its queue bounds everything.
+    """
+
+    def __init__(
+        self,
+        listener: Listener,
+        pool: AsyncConnectionPool,
+        registry: Registry,
+        *,
+        hand_on: HandOn,
+        record_ack: RecordAck | None = None,
+        batch_size: int = 10_000,
+        future_limit: float = 300.0,
+        backfill_days: float = 30.0,
+    ) -> None:
+        """``future_limit`` in seconds and ``backfill_days`` bound how far a device's clock may be from ours."""
+        self.listener = listener
+        self.pool = pool
+        self.batch_size = batch_size
+        self.future_limit = future_limit
+        self.backfill_days = backfill_days
+        self.record_ack = record_ack
+        self.pass_on = hand_on
+        self.storing = True
+        self.directory = Directory(registry)
+
+    @property
+    def registry(self) -> Registry:
+        """The devices that are known."""
+        return self.directory.registry
+
+    @registry.setter
+    def registry(self, registry: Registry) -> None:
+        self.directory = Directory(registry)
+
+    async def run(self) -> None:
+        """Listen and store until cancelled."""
+        async with self.listener:
+            while True:
+                await self.process(await self.listener.take(self.batch_size))
+
+    async def process(self, messages: Sequence[Message]) -> None:
+        """Run messages through the steps; each is stored or kept as a reject, and acknowledged."""
+        work = Work(messages)
+        step: Step = decode
+        try:
+            for step in STEPS:
+                await step(self, work)
+        except REFUSED as error:
+            if work.stored:
+                raise  # they are safe: this is not about the messages
+            if len(messages) > 1:
+                half = len(messages) // 2
+                await self.process(messages[:half])
+                await self.process(messages[half:])
+                return
+            log.exception("message_refused", topic=messages[0].topic, step=step.__name__)
+            lone = Work(messages)
+            reason = "store_refused" if step is store else "codec_failed"
+            lone.refuse(0, reason, f"{type(error).__name__}: {str(error).strip()}")
+            for step in (store, acknowledge):
+                await step(self, lone)
+
+    async def write(self, work: Work) -> Batch:
+        """One transaction, tried until the database answers. Raises one of REFUSED, with nothing stored."""
+        fixes, sightings, samples = one_per_key(work.fixes.rows), work.sightings.rows, work.samples.rows
+        rejects, acks = list(work.rejects.values()), [ack for _, ack in work.acks]
+        pause, doubtful = RETRY_FIRST, False
+        while True:
+            try:
+                async with self.pool.connection() as conn:
+                    new = await write_batch(conn, fixes, sightings, samples, rejects, acks, self.record_ack)
+            except REFUSED:
+                raise
+            except psycopg.Error as error:
+                self.storing = False
+                if not isinstance(error, PoolTimeout):
+                    doubtful, rejects = True, [reject._replace(repeat=True) for reject in rejects]
+                log.warning("store_away", error=str(error).strip(), messages=len(work.messages), again_in=pause)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, RETRY_MOST)
+            else:
+                self.storing = True
+                # An attempt whose connection broke may have been committed after all, and nobody was told of it.
+                return Batch(fixes, sightings, samples) if doubtful else new
+
+
+async def store(pipeline: Pipeline, work: Work) -> None:
+    """Readings (one of a kind), last positions, rejects and acknowledged commands in one transaction."""
+    with COMMIT_SECONDS.time():
+        work.committed = await pipeline.write(work)
+    work.stored = True
+    BATCH_MESSAGES.observe(len(work.messages))
+    for codec, messages in work.by_codec.items():
+        MESSAGES.labels(codec).inc(messages)
+    for reject in work.rejects.values():
+        REJECTS.labels(reject.reason).inc()
+    for kind in ("fixes", "sightings", "samples"):
+        READINGS.labels(kind).inc(len(getattr(work.committed, kind)))
+
+
+async def acknowledge(pipeline: Pipeline, work: Work) -> None:
+    """PUBACK every message of the batch."""
+    await pipeline.listener.ack(work.messages)
+    oldest = min(message.received for message in work.messages)
+    ACK_LAG.observe(max(0.0, time.time_ns() / 1000 - oldest) / SECOND)
+
+
+async def hand_on(pipeline: Pipeline, work: Work) -> None:
+    """Give what is new to the detectors."""
+    if len(work.committed):
+        await pipeline.pass_on(work.committed)
+
+
+Step: TypeAlias = Callable[[Pipeline, Work], Awaitable[None]]
+
+STEPS: Final[tuple[Step, ...]] = (
+    decode,
+    resolve,
+    check_area,
+    check_time,
+    check_place,
+    store,
+    acknowledge,
+    hand_on,
+)
+"""Every batch takes these steps in this order."""
