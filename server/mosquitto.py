@@ -11,10 +11,10 @@ from pathlib import Path
 
 from server.private import ServicesError, free_port, own, process, run, service_account, wait_until
 
-# Anonymous clients are let in only because nobody but this host reaches loopback; production has users and an ACL.
 CONFIGURATION = """# Written at every start of the private services; changes here do not last.
 listener {port} 127.0.0.1
-{access}
+# Without a password only because nobody but this host reaches loopback; production has users and an ACL.
+allow_anonymous true
 pid_file {folder}/mosquitto.pid
 log_dest file {folder}/mosquitto.log
 log_type error
@@ -27,7 +27,7 @@ persistence_location {folder}/
 autosave_on_changes true
 autosave_interval 1000
 max_inflight_messages 0
-max_queued_messages 0
+max_queued_messages 1000000000
 set_tcp_nodelay true
 """
 
@@ -36,12 +36,12 @@ set_tcp_nodelay true
 class Mosquitto:
     """The broker below ``folder``, with programs of the unpacked packages in ``root``.
 
-    ``access`` is the part of its configuration that says who may do what.
+    ``template`` is its configuration, with ``{port}`` and ``{folder}`` in it.
     """
 
     root: Path
     folder: Path
-    access: str = "allow_anonymous true"
+    template: str = CONFIGURATION
 
     @property
     def _configuration(self) -> Path:
@@ -73,7 +73,7 @@ class Mosquitto:
         own(self.folder)
         port = free_port(port)
         (self.folder / "mosquitto.pid").unlink(missing_ok=True)
-        self._configuration.write_text(CONFIGURATION.format(port=port, folder=self.folder, access=self.access))
+        self._configuration.write_text(self.template.format(port=port, folder=self.folder))
         account = service_account()
         if account is not None:
             os.chown(self._configuration, account.pw_uid, account.pw_gid)

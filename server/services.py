@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from server.debian import NoPackagesError, Say, fetch_suite, require_apt, wrap
-from server.mosquitto import Mosquitto
+from server.mosquitto import CONFIGURATION, Mosquitto
 from server.postgres import Postgres
 from server.private import ServicesError, cache_folder, locked, own, reachable
 
@@ -25,7 +25,9 @@ SUITE = "trixie"
 PACKAGES = ("postgresql-17-timescaledb", "mosquitto", "mosquitto-clients")
 BINARIES = "usr/lib/postgresql/17/bin"
 # What a server does not need, so that less is downloaded: base tools, Perl, and LLVM (jit is off).
-_SKIP = re.compile(r"^(?!(lib|zlib1g|postgresql-(client-)?17|mosquitto)).*|^lib(llvm|z3-|perl|pam-modules|\S*-perl$)")
+_SKIP = re.compile(
+    r"^(?!(lib|zlib1g|postgresql-(client-)?17|mosquitto)).*|^lib(llvm|z3-|perl|pam-modules|c-bin|c-l10n|\S*-perl$)"
+)
 
 
 class Addresses(NamedTuple):
@@ -141,9 +143,9 @@ class Services:
         folder = self._folder()
         return self._postgres(folder, self.packages(), self._remember(folder))
 
-    def extra_mosquitto(self, name: str, access: str = "allow_anonymous true") -> Mosquitto:
+    def extra_mosquitto(self, name: str, template: str = CONFIGURATION) -> Mosquitto:
         """A further broker, not started yet, with its own folder ``name`` beside the services'."""
-        return Mosquitto(self.packages(), own(self._folder() / name), access)
+        return Mosquitto(self.packages(), own(self._folder() / name), template)
 
     def _install(self, root: Path) -> None:
         partial = root.with_name(f"{root.name}.partial")
