@@ -220,9 +220,10 @@ def empty_cache(pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch) ->
     folder = pytestconfig.rootpath / ".patrolgrid" / f"cache-{uuid.uuid4().hex[:8]}"
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
     yield folder
-    real = (folder / "patrolgrid").resolve()
+    real = [(folder / inner).resolve() for inner in ("patrolgrid", "data/services")]
     shutil.rmtree(folder)
-    shutil.rmtree(real, ignore_errors=True)
+    for place in real:
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def test_without_apt_the_error_names_docker_compose(empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
