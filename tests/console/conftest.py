@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from socket import socket
 from typing import Any
 
 import httpx
@@ -24,10 +26,11 @@ from devices.readings import FIX, SAMPLE, SIGHTING, rows
 from devices.registry import Device
 from devices.site import Area, Season, Site, Unit, Zone, micros
 from devices.site_contents import SiteFolder
-from store.accounts import create_account, log_in
+from store.accounts import create_account
 from store.casebook import record_findings
 from store.readings import write_batch
 from store.registry import load_duty, load_site
+from store.rejects import Reject, write_rejects
 from store.site_saving import save_site
 
 DISTRICT, LAKE, TOWN, VILLAGE = "320118000000", "320118100000", "320118101000", "320118100201"
@@ -104,14 +107,24 @@ def tokens(database_url: str) -> dict[str, str]:
     async def prepare() -> dict[str, str]:
         async with await AsyncConnection.connect(database_url) as conn:
             await save_site(conn, folder())
-            made = {}
-            for name, given in PEOPLE.items():
-                await create_account(conn, name=name, display=name.title(), password=PASSWORD, **given)
-                await conn.commit()
-                made[name] = await log_in(conn, name, PASSWORD)
-            return made
+            first = await create_account(conn, name="first", display="First", role="viewer", password=PASSWORD)
+            return {name: await _person(conn, first.id, name, **given) for name, given in PEOPLE.items()}
 
     return asyncio.run(prepare())
+
+
+async def _person(
+    conn: AsyncConnection, first: int, name: str, *, role: str, unit: str | None = None, area: str | None = None
+) -> str:
+    """One of PEOPLE with the first one's password, and a session: hashing a password for each would take seconds."""
+    token = f"session-of-{name}"
+    await conn.execute(
+        "WITH made AS (INSERT INTO accounts (name, display, password_hash, role, unit, area)"
+        " SELECT %s, initcap(%s), password_hash, %s, %s, %s FROM accounts WHERE id = %s RETURNING id)"
+        " INSERT INTO sessions (token_hash, account, expires) SELECT %s, id, now() + interval '1 day' FROM made",
+        (name, name, role, unit, area, first, sha256(token.encode()).digest()),
+    )
+    return token
 
 
 @dataclass
@@ -162,17 +175,23 @@ async def client(app: FastAPI, tokens: dict[str, str]) -> AsyncIterator[Clients]
 
 
 @asynccontextmanager
-async def serving(app: FastAPI, **config: Any) -> AsyncIterator[ConsoleServer]:
+async def serving(app: FastAPI, sockets: list[socket] | None = None) -> AsyncIterator[ConsoleServer]:
     """The app on a free port of this machine."""
-    server = ConsoleServer(app, port=0, **config)
-    task = asyncio.create_task(server.serve(config.get("sockets")))
-    while not server.started and not task.done():
+    server = ConsoleServer(app, port=0)
+    task = asyncio.create_task(server.serve(sockets))
+    while not server.started and not task.done():  # noqa: ASYNC110 - uvicorn has no event for it
         await asyncio.sleep(0.01)
     try:
         yield server
     finally:
         server.should_exit = True
         await task
+
+
+@pytest.fixture
+def serve() -> Callable[..., Any]:
+    """:func:`serving`, for tests that need more than the plain server."""
+    return serving
 
 
 @pytest.fixture
@@ -246,3 +265,19 @@ def move(pool: AsyncConnectionPool[AsyncConnection], site: Site) -> Move:
             await write_batch(conn, rows(FIX, [fix]), rows(SIGHTING), rows(SAMPLE))
 
     return write
+
+
+@pytest.fixture
+def reject(pool: AsyncConnectionPool[AsyncConnection]) -> Callable[..., Awaitable[int]]:
+    """Keep a message as a reject, as ingest does: ``reject(topic, payload)``; its id."""
+
+    async def keep(topic: str, payload: bytes, reason: str = "not_json") -> int:
+        kept = Reject(topic, payload, micros(datetime.now(UTC)), reason, "made by a test")
+        async with pool.connection() as conn:
+            await write_rejects(conn, [kept])
+            cursor = await conn.execute("SELECT id FROM rejects WHERE digest = %s", (kept.digest,))
+            row = await cursor.fetchone()
+        assert row is not None
+        return int(row[0])
+
+    return keep
