@@ -73,7 +73,7 @@ def backoff(attempts: int, rng: random.Random | None = None) -> timedelta:
 
     Chance keeps the notices of one outage from all coming back in the same second.
     """
-    longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** max(0, attempts - 1))
+    longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(max(0, attempts - 1), 20))
     return timedelta(seconds=longest / 2 * (1 + (rng or random).random()))
 
 

@@ -179,6 +179,6 @@ async def _with_case(conn: AsyncConnection, change: Change, site: Site, duty: Du
             case_id=case.id,
         )
     if rule.dispatch == "nearest":
-        await send_nearest(conn, case, now, subject=alert.subject)
+        await send_nearest(conn, case, now)
     await announce(conn, kind="case", id=case.id)
     return replace(change, alert=alert)

@@ -23,23 +23,23 @@ from store.entries import append, lock_book, lock_cases
 log = structlog.get_logger()
 
 
-async def candidates(
-    conn: AsyncConnection, lon: float, lat: float, now: datetime, *, subject: str = ""
-) -> list[Choice]:
+async def candidates(conn: AsyncConnection, lon: float, lat: float, now: datetime) -> list[Choice]:
     """The terminals that could be sent to a place, the nearest first: active, heard of lately, on no other case.
 
-    ``subject`` is the device code of what the case is about: who calls for help is not sent to help.
+    Nor is any of them what an open case is about: who calls for help is not sent to help.
     """
-    return ranked(await _free(conn, now, subject), lon, lat, now)
+    return ranked(await _free(conn, now), lon, lat, now)
 
 
-async def _free(conn: AsyncConnection, now: datetime, subject: str) -> Rows:
+async def _free(conn: AsyncConnection, now: datetime) -> Rows:
     cursor = await conn.execute(
         "SELECT p.device, p.at, p.received, p.lon, p.lat, p.flags FROM last_positions p"
         " JOIN devices d ON d.id = p.device"
-        " WHERE d.active AND d.kind = 'terminal' AND d.code <> %s AND p.at > %s - make_interval(secs => %s)"
-        " AND NOT EXISTS (SELECT FROM cases c WHERE c.terminal = d.id AND c.status IN ('dispatched', 'handling'))",
-        (subject, now, FRESH),
+        " WHERE d.active AND d.kind = 'terminal' AND p.at > %s - make_interval(secs => %s)"
+        " AND NOT EXISTS (SELECT FROM cases c WHERE c.terminal = d.id AND c.status IN ('dispatched', 'handling'))"
+        " AND d.code NOT IN (SELECT a.subject FROM alerts a JOIN cases c ON c.id = a.case_id"
+        " WHERE c.status NOT IN ('closed', 'void', 'merged'))",
+        (now, FRESH),
     )
     found = [
         (device, micros(at), micros(received), lon, lat, NAN, NAN, NAN, NAN, flags)
@@ -48,14 +48,14 @@ async def _free(conn: AsyncConnection, now: datetime, subject: str) -> Rows:
     return rows(FIX, found)
 
 
-async def send_nearest(conn: AsyncConnection, case: Case, now: datetime, *, subject: str) -> Case:
+async def send_nearest(conn: AsyncConnection, case: Case, now: datetime) -> Case:
     """Dispatch a new case to the nearest terminal; the case after it. The case and the book must be locked.
 
     When nobody can be sent the timeline says so, and the case stays with the desk.
     """
     choice = None
     if case.lon is not None and case.lat is not None:
-        choice = next(iter(await candidates(conn, case.lon, case.lat, now, subject=subject)), None)
+        choice = next(iter(await candidates(conn, case.lon, case.lat, now)), None)
     if choice is None:
         told = Sentence(
             "没有位置有效的空闲终端，请人工派遣", "no free terminal with a fresh position: dispatch by hand"

@@ -204,7 +204,7 @@ async def test_the_nearest_free_terminal_is_sent_with_a_command(
     assert notice.body["case"] == case.number and notice.body["zh"] and notice.body["en"]
     entry = (await case_entries(conn, case.id))[-1]
     assert entry.action == "dispatch" and "474 米" in entry.data["zh"] and entry.data["age"] == 12
-    # the next SOS gets the next terminal: T4 is busy
+    # the next SOS gets the next terminal: T4 is busy, and T1 waits for help though its next fix calls for none
     (second,) = await record((SOS, finding(-1, 0, kind="sos", subject="T2", zone="")))
     assert (await get_case(conn, second.case_id)).terminal == "T5"
     (third,) = await record((SOS, finding(-1, 0, kind="sos", subject="T3", zone="")))
