@@ -1,0 +1,19 @@
+"""What is wrong, found in committed readings. A new detector: one file, one line here, one test, one page in docs/."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from detectors.base import Detector
+from detectors.crowd import Crowd
+from detectors.fishing_ban import FishingBan
+from detectors.silence import Silence
+from detectors.sos import Sos
+
+DETECTORS: Final[dict[str, type[Detector[Any]]]] = {
+    "fishing_ban": FishingBan,
+    "crowd": Crowd,
+    "silence": Silence,
+    "sos": Sos,
+}
+"""Kind → class. A rule names the kind and sets the fields."""

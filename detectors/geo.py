@@ -90,6 +90,10 @@ class Plane:
         lon = self.lon + np.asarray(x, np.float64) / (DEGREE * np.cos(np.radians(self.lat)))
         return lon, self.lat + np.asarray(y, np.float64) / DEGREE
 
+    def points(self, lon: ArrayLike, lat: ArrayLike) -> NDArray[np.object_]:
+        """Shapely points in metres on this plane, shape (n,)."""
+        return np.asarray(shapely.points(*self.xy(lon, lat)), dtype=object)
+
 
 def plane_of(geometry: BaseGeometry) -> Plane:
     """The plane around the middle of a geometry's bounds."""

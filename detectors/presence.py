@@ -1,0 +1,162 @@
+"""Presences: what cameras see of one party at one place, joined over cameras, broken tracks and pauses.
+
+The identity of a party needs memory, and a fold that is refilled from the store has only so much. So presences are kept
+in *books*: a new book is opened every ``epoch`` seconds of the clock and knows nothing of the one before; for ``carry``
+seconds it only reads along, then it speaks and the old one is closed. So what is said depends on the last
+``epoch + carry`` seconds alone, and a fresh state that was fed so much says the same as one that never stopped.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from detectors.geo import DEGREE
+
+MOST_POINTS: Final = 60  # in the evidence of one presence; beyond that every second one is dropped
+
+
+class Glimpse(NamedTuple):
+    """What one camera saw of one thing, or near one spot, within one beat."""
+
+    zone: str
+    device: int  # the camera's id
+    track: str  # "" where the camera has none
+    afloat: bool
+    lon: float  # mean place
+    lat: float
+    first: int  # UTC µs of the first and last sighting in it
+    last: int
+    labels: tuple[str, ...]
+    sightings: int
+    confidence: float  # mean, 0..1
+
+
+@dataclass(slots=True, eq=False)
+class Presence:
+    """A party at a place."""
+
+    zone: str
+    afloat: bool
+    lon: float  # ashore the mean of all glimpses, afloat the latest
+    lat: float
+    first: int
+    last: int
+    glimpses: int = 0
+    sightings: int = 0
+    beats: dict[str, int] = field(default_factory=dict)  # label → in how many beats it was seen
+    sureness: dict[str, float] = field(default_factory=dict)  # label → sum of confidences, one for each beat
+    latest: dict[str, int] = field(default_factory=dict)  # label → the beat in which it was last seen
+    cameras: dict[int, int] = field(default_factory=dict)  # camera → glimpses
+    tracks: set[tuple[int, str]] = field(default_factory=set)
+    points: list[Glimpse] = field(default_factory=list)
+    subject: str = ""  # given when it is first spoken of
+    told: int = -1  # the number of the renewal that was told last
+
+    @property
+    def dwell(self) -> int:
+        """From the first to the last sighting, µs."""
+        return self.last - self.first
+
+    def add(self, glimpse: Glimpse, beat: int) -> None:
+        """Take a glimpse in."""
+        self.glimpses += 1
+        weight = 1.0 if self.afloat else 1.0 / self.glimpses
+        # On a boat, what is not the boat itself (people, nets) does not move the place.
+        if glimpse.afloat or not self.afloat:
+            self.lon += weight * (glimpse.lon - self.lon)
+            self.lat += weight * (glimpse.lat - self.lat)
+        self.first, self.last = min(self.first, glimpse.first), max(self.last, glimpse.last)
+        self.sightings += glimpse.sightings
+        for label in glimpse.labels:
+            if self.latest.get(label) != beat:
+                self.latest[label] = beat
+                self.beats[label] = self.beats.get(label, 0) + 1
+                self.sureness[label] = self.sureness.get(label, 0.0) + glimpse.confidence
+        self.cameras[glimpse.device] = self.cameras.get(glimpse.device, 0) + 1
+        if glimpse.track:
+            self.tracks.add((glimpse.device, glimpse.track))
+        self.points.append(glimpse)
+        if len(self.points) > MOST_POINTS:
+            self.points = self.points[::2]
+
+    def distance(self, glimpse: Glimpse) -> float:
+        """Metres from here to a glimpse."""
+        east = (glimpse.lon - self.lon) * math.cos(math.radians(self.lat))
+        return DEGREE * math.hypot(east, glimpse.lat - self.lat)
+
+
+@dataclass(frozen=True, slots=True)
+class Joining:
+    """When a glimpse belongs to a presence: metres, and µs of pause."""
+
+    cluster: float  # near enough, whoever it is
+    roam: float  # near enough for the same track of a camera
+    gap: int
+
+    def find(self, presences: Iterable[Presence], glimpse: Glimpse) -> Presence | None:
+        """The nearest presence within ``cluster``, else the one that has the glimpse's track within ``roam``.
+
+        Place goes before track, so that a stray place at a track's beginning does not part it from its party for good.
+        A boat joins boats only, and follows its track any distance; who sits in it joins it by place.
+        """
+        fits = [p for p in presences if (p.afloat or not glimpse.afloat) and self.in_time(p, glimpse)]
+        near = min(((p.distance(glimpse), i) for i, p in enumerate(fits)), default=(math.inf, -1))
+        if near[0] <= self.cluster:
+            return fits[near[1]]
+        followed = [p for p in fits if glimpse.track and (glimpse.device, glimpse.track) in p.tracks]
+        return next((p for p in followed if glimpse.afloat or p.distance(glimpse) <= self.roam), None)
+
+    def in_time(self, presence: Presence, glimpse: Glimpse) -> bool:
+        """Whether the pause between them is short enough."""
+        return glimpse.first - presence.last <= self.gap and presence.first - glimpse.last <= self.gap
+
+
+class Book:
+    """The presences since one moment."""
+
+    def __init__(self, opened: int) -> None:
+        self.opened = opened  # UTC µs
+        self.presences: dict[str, list[Presence]] = {}  # by zone, in order of their first glimpse
+
+    def enter(self, glimpses: Iterable[Glimpse], beat: int, joining: Joining) -> list[Presence]:
+        """Take in the glimpses of one beat; returns the presences that they touched, each once."""
+        touched: dict[int, Presence] = {}
+        for glimpse in glimpses:
+            known = self.presences.setdefault(glimpse.zone, [])
+            presence = joining.find(known, glimpse)
+            if presence is None:
+                known[:] = [p for p in known if glimpse.first - p.last <= joining.gap]
+                place = (glimpse.zone, glimpse.afloat, glimpse.lon, glimpse.lat)
+                presence = Presence(*place, first=glimpse.first, last=glimpse.last)
+                known.append(presence)
+            presence.add(glimpse, beat)
+            touched[id(presence)] = presence
+        return list(touched.values())
+
+
+class Books:
+    """The book that speaks, and the one that reads along."""
+
+    def __init__(self, joining: Joining, epoch: int, carry: int) -> None:
+        self.joining, self.epoch, self.carry = joining, epoch, carry
+        self._books: dict[int, Book] = {}
+
+    def enter(self, glimpses: list[Glimpse], beat: int) -> tuple[Book, list[Presence], list[Presence]]:
+        """Take in the glimpses of one beat (UTC µs of its begin).
+
+        Returns the book that speaks for this beat, the presences in it that were touched, and those touched in the
+        other book, which must not be spoken of.
+        """
+        number = beat // self.epoch
+        carried = beat < number * self.epoch + self.carry
+        speaking = number - 1 if carried else number
+        for old in [n for n in self._books if n < speaking]:
+            del self._books[old]
+        touched = {}
+        for n in {speaking, number}:
+            book = self._books.setdefault(n, Book(n * self.epoch))
+            touched[n] = book.enter(glimpses, beat, self.joining)
+        return self._books[speaking], touched[speaking], touched[number] if carried else []
