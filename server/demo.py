@@ -33,7 +33,7 @@ async def run_demo(settings: Settings, site: Path, *, scenario: str, seed: int, 
     await upgrade(addresses)
     password = await _prepare(addresses, folder)
     settings = settings.model_copy(update={"http_port": _free_port(settings)})
-    ready = asyncio.Event()
+    ready, stop = asyncio.Event(), asyncio.Event()
 
     def say(address: str) -> None:
         err.print(_welcome(address, password))
@@ -43,17 +43,12 @@ async def run_demo(settings: Settings, site: Path, *, scenario: str, seed: int, 
         await ready.wait()
         await simulate(folder, addresses.mqtt_url, scenario=scenario, seed=seed, lead=LEAD)
 
-    world = asyncio.create_task(live(), name="simulator")
-    serving = asyncio.create_task(run(settings, addresses, worker=True, console=True, ready=say), name="serve")
-    try:
-        await asyncio.wait([world, serving], timeout=minutes * 60 or None, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in (world, serving):
-            task.cancel()
-        results = await asyncio.gather(world, serving, return_exceptions=True)
-    for result in results:
-        if isinstance(result, Exception):
-            raise result
+    async with asyncio.TaskGroup() as tasks:
+        world = tasks.create_task(live(), name="simulator")
+        if minutes:
+            asyncio.get_running_loop().call_later(minutes * 60, stop.set)
+        await run(settings, addresses, worker=True, console=True, ready=say, stop=stop)
+        world.cancel()
 
 
 async def _prepare(addresses: Addresses, folder: SiteFolder) -> str:

@@ -61,8 +61,9 @@ async def run(
     worker: bool,
     console: bool,
     ready: Callable[[str], None] = lambda address: None,
+    stop: asyncio.Event | None = None,
 ) -> None:
-    """Run a worker, a console or both until SIGTERM or SIGINT, then end in order.
+    """Run a worker, a console or both until ``stop`` is set or SIGTERM or SIGINT comes, then end in order.
 
     ``ready`` is called once with the console's (or the lone worker's) address when it answers.
 
@@ -71,7 +72,8 @@ async def run(
     """
     if missing := await pending(addresses.database_url):
         raise NotReady(f"the database lacks {', '.join(missing)}: run `patrolgrid migrate` first")
-    with _stopping() as stop:
+    stop = stop or asyncio.Event()
+    with _set_by_signals(stop):
         async with (
             open_pool(addresses.database_url, max_size=12) as pool,
             _publisher(addresses, settings.worker) as publisher,
@@ -170,13 +172,13 @@ async def _follow_site(addresses: Addresses, pool: AsyncConnectionPool, worker: 
 
 
 @contextmanager
-def _stopping() -> Iterator[asyncio.Event]:
-    """An event that SIGTERM and SIGINT set while the block runs."""
-    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+def _set_by_signals(stop: asyncio.Event) -> Iterator[None]:
+    """SIGTERM and SIGINT set the event while the block runs."""
+    loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
     try:
-        yield stop
+        yield
     finally:
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(name)
