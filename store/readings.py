@@ -61,9 +61,9 @@ ON CONFLICT (device, at) DO UPDATE SET
     heading  = CASE WHEN f.flags & 16 > excluded.flags & 16 THEN excluded.heading ELSE f.heading END,
     accuracy = CASE WHEN f.flags & 16 > excluded.flags & 16 THEN excluded.accuracy ELSE f.accuracy END,
     battery  = CASE WHEN f.flags & 16 > excluded.flags & 16 THEN excluded.battery ELSE f.battery END,
-    flags    = CASE WHEN f.flags & 16 > excluded.flags & 16 THEN excluded.flags ELSE f.flags END
-               | (f.flags | excluded.flags) & 33
-WHERE excluded.flags & 33 & ~f.flags <> 0 OR f.flags & 16 > excluded.flags & 16
+    flags    = (CASE WHEN f.flags & 16 > excluded.flags & 16 THEN excluded.flags ELSE f.flags END)
+               | ((f.flags | excluded.flags) & 33)
+WHERE (excluded.flags & 33 & (~f.flags)) <> 0 OR f.flags & 16 > excluded.flags & 16
 RETURNING device, (extract(epoch FROM at) * 1000000)::int8, (extract(epoch FROM received) * 1000000)::int8,
           lon, lat, speed, heading, accuracy, battery, flags"""
 _LAST_POSITIONS: Final = b"""

@@ -1,0 +1,311 @@
+"""Readings into the real TimescaleDB and out again."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+import numpy as np
+import psycopg
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
+
+from devices.readings import FIX, SAMPLE, SECOND, SIGHTING, CommandAck, Flag, Rows, rows
+from devices.site import micros
+from store import stretches
+from store.copy_in import from_payload, payload
+from store.database import listen
+from store.readings import (
+    StretchTooLong,
+    last_positions,
+    newest_received,
+    one_per_key,
+    stretch,
+    track,
+    write_batch,
+)
+
+T0 = 1_732_230_000 * SECOND
+NONE: dict[str, Rows] = {"fixes": rows(FIX), "sightings": rows(SIGHTING), "samples": rows(SAMPLE)}
+
+
+def fix(
+    device: int = 1, at: int = T0, *, received: int | None = None, lon: float = 118.88, flags: int = 0, **more: Any
+) -> Any:
+    values = {"lat": 31.47, "speed": 1.5, "heading": 90.0, "accuracy": 5.0, "battery": 80.0, **more}
+    lat = values.pop("lat")
+    if flags & Flag.NO_POSITION:
+        lon = lat = math.nan
+    return (device, at, at + SECOND if received is None else received, lon, lat, *values.values(), flags)
+
+
+def fixes(*tuples: Any) -> Rows:
+    return rows(FIX, list(tuples))
+
+
+@pytest.fixture
+async def conn(pool: AsyncConnectionPool) -> AsyncIterator[AsyncConnection]:
+    """A connection on empty tables; everything is rolled back."""
+    async with pool.connection() as connection, connection.transaction(force_rollback=True):
+        yield connection
+
+
+async def write(conn: AsyncConnection, **kinds: Any) -> Any:
+    extra = {k: kinds.pop(k) for k in ("rejects", "acks", "record_ack") if k in kinds}
+    return await write_batch(conn, **{**NONE, **kinds}, **extra)
+
+
+async def stored(conn: AsyncConnection) -> Rows:
+    return (await stretch(conn, T0 - 3600 * SECOND, T0 + 3600 * SECOND)).fixes
+
+
+def same(left: Rows, right: Rows) -> bool:
+    return left.dtype == right.dtype and left.tobytes() == right.tobytes()
+
+
+async def test_fixes_come_back_as_they_went_in(conn: AsyncConnection) -> None:
+    given_rows = fixes(fix(2, T0 + 5), fix(1, T0 + 7, speed=math.nan, flags=int(Flag.BACKFILL)), fix(1, T0 + 6))
+    new = await write(conn, fixes=given_rows)
+    found = await stored(conn)
+    assert same(found, given_rows[[0, 2, 1]])  # in order of time
+    assert same(np.sort(new.fixes, order=["at"]), found)
+
+
+async def test_what_is_stored_is_not_stored_again(conn: AsyncConnection) -> None:
+    await write(conn, fixes=fixes(fix(1), fix(2)))
+    again = await write(conn, fixes=fixes(fix(1, lon=100.0, received=T0 + 9), fix(2), fix(3)))
+    assert again.fixes["device"].tolist() == [3]
+    assert (await stored(conn))["lon"].tolist() == [118.88] * 3
+    assert (await stored(conn))["received"].tolist() == [T0 + SECOND] * 3
+
+
+async def test_repeats_within_a_batch(conn: AsyncConnection) -> None:
+    new = await write(conn, fixes=fixes(fix(lon=118.1), fix(lon=118.2), fix(2, lon=118.3), fix(lon=118.4)))
+    assert new.fixes["lon"].tolist() == [118.1, 118.3]
+
+
+async def test_an_alarm_is_merged_into_a_stored_fix(conn: AsyncConnection) -> None:
+    await write(conn, fixes=fixes(fix(flags=int(Flag.FROM_GCJ02))))
+    new = await write(conn, fixes=fixes(fix(flags=int(Flag.SOS | Flag.NO_POSITION), received=T0 + 9)))
+    assert [(r["lon"], r["received"], r["flags"]) for r in new.fixes] == [(118.88, T0 + 9, Flag.FROM_GCJ02 | Flag.SOS)]
+    assert same(await stored(conn), new.fixes)
+    assert same(await last_positions(conn), new.fixes)
+    assert not len((await write(conn, fixes=fixes(fix(flags=int(Flag.SOS | Flag.NO_POSITION))))).fixes)
+    more = await write(conn, fixes=fixes(fix(flags=int(Flag.MAN_DOWN | Flag.SOS))))
+    assert more.fixes["flags"].tolist() == [Flag.FROM_GCJ02 | Flag.SOS | Flag.MAN_DOWN]
+
+
+async def test_an_alarm_without_a_place_gains_it(conn: AsyncConnection) -> None:
+    lost = fix(flags=int(Flag.SOS | Flag.NO_POSITION), speed=math.nan)
+    assert (await write(conn, fixes=fixes(lost))).fixes["flags"].tolist() == [Flag.SOS | Flag.NO_POSITION]
+    assert not len(await last_positions(conn))
+    new = await write(conn, fixes=fixes(fix(flags=int(Flag.FROM_BD09))))
+    assert [(r["lon"], r["speed"], r["flags"]) for r in new.fixes] == [(118.88, 1.5, Flag.SOS | Flag.FROM_BD09)]
+    assert same(await last_positions(conn), new.fixes)
+
+
+def test_an_alarm_within_a_batch_is_merged() -> None:
+    lost = int(Flag.SOS | Flag.NO_POSITION)
+    merged = one_per_key(fixes(fix(flags=lost), fix(2), fix(), fix(flags=int(Flag.MAN_DOWN)), fix(2, lon=1.0)))
+    assert [(r["device"], r["lon"], r["flags"]) for r in merged] == [
+        (1, 118.88, Flag.SOS | Flag.MAN_DOWN),
+        (2, 118.88, 0),
+    ]
+
+
+@given(st.lists(st.tuples(st.integers(1, 3), st.integers(0, 2), st.sampled_from([0, 1, 2, 17, 33, 49])), max_size=12))
+def test_one_per_key_keeps_every_alarm_and_every_place(keys: list[tuple[int, int, int]]) -> None:
+    every = [fix(device, T0 + at, flags=flags) for device, at, flags in keys]
+    kept = one_per_key(fixes(*every))
+    assert [(r["device"], r["at"]) for r in kept] == sorted({(f[0], f[1]) for f in every})
+    for row in kept:
+        group = [f for f in every if (f[0], f[1]) == (row["device"], row["at"])]
+        assert row["flags"] & 33 == np.bitwise_or.reduce([f[-1] & 33 for f in group])
+        assert math.isnan(row["lon"]) == all(f[-1] & Flag.NO_POSITION for f in group)
+
+
+async def test_last_positions_follow_event_time(conn: AsyncConnection) -> None:
+    await write(conn, fixes=fixes(fix(1, T0 + 10, lon=118.3), fix(1, T0 + 30, lon=118.5), fix(2, T0)))
+    await write(conn, fixes=fixes(fix(1, T0 + 20, lon=118.4), fix(1, T0 + 40, flags=int(Flag.SOS | Flag.NO_POSITION))))
+    assert [(r["device"], r["at"], r["lon"]) for r in await last_positions(conn)] == [
+        (2, T0, 118.88),
+        (1, T0 + 30, 118.5),
+    ]
+    assert (await last_positions(conn, received_after=T0 + SECOND))["device"].tolist() == [1]
+
+
+async def test_sightings_and_samples(conn: AsyncConnection) -> None:
+    seen = rows(
+        SIGHTING,
+        [
+            (7, T0, T0 + 1, "渔网", 2, 0.9, "t1", 118.9, 31.4, "s3://x"),
+            (7, T0, T0 + 1, "person", 1, math.nan, "", math.nan, math.nan, ""),
+            (7, T0, T0 + 2, "person", 9, 0.5, "", 118.9, 31.4, "twice"),
+        ],
+    )
+    values = rows(SAMPLE, [(8, T0, T0, "water_level", 3.2), (8, T0, T0, "smoke", -0.0), (8, T0, T0, "smoke", 1.0)])
+    new = await write(conn, sightings=seen, samples=values)
+    assert new.sightings["label"].tolist() == ["渔网", "person"]
+    assert new.samples["value"].tolist() == [3.2, 0.0]
+    found = await stretch(conn, T0, T0 + 1)
+    assert found.sightings.tolist()[0] == (*seen.tolist()[0][:5], pytest.approx(0.9), *seen.tolist()[0][6:])
+    assert math.isnan(found.sightings["lon"][1])
+    assert found.samples.tolist() == values.tolist()[:2]
+    again = await write(conn, sightings=seen, samples=values)
+    assert len(again) == 0
+
+
+async def test_a_stretch_is_half_open_and_of_the_devices_asked_for(conn: AsyncConnection) -> None:
+    await write(conn, fixes=fixes(fix(1, T0), fix(2, T0 + 1), fix(3, T0 + 2), fix(1, T0 + 3)))
+    assert (await stretch(conn, T0, T0 + 3)).fixes["device"].tolist() == [1, 2, 3]
+    assert (await stretch(conn, T0, T0 + 4, devices=[1, 3])).fixes["device"].tolist() == [1, 3, 1]
+    assert len(await stretch(conn, T0, T0 + 4, devices=[])) == 0
+
+
+async def test_a_long_stretch_in_slices(conn: AsyncConnection) -> None:
+    await write(conn, fixes=fixes(*(fix(1, T0 + i * 60 * SECOND) for i in (0, 9, 10, 55))))
+    async with aclosing(stretches.stretches(conn, T0, T0 + 3600 * SECOND)) as slices:
+        cut = [batch.fixes["at"].tolist() async for batch in slices]
+    assert cut == [[T0, T0 + 540 * SECOND], [T0 + 600 * SECOND], [T0 + 3300 * SECOND]]
+
+
+async def test_a_stretch_has_a_bound(conn: AsyncConnection, monkeypatch: pytest.MonkeyPatch) -> None:
+    await write(conn, fixes=fixes(*(fix(1, T0 + i) for i in range(6))))
+    monkeypatch.setattr(stretches, "MOST_ROWS", 5)
+    with pytest.raises(StretchTooLong, match="more than 5 fixes"):
+        await stretch(conn, T0, T0 + 10)
+
+
+async def test_a_track(conn: AsyncConnection) -> None:
+    lost = fix(1, T0 + 2, flags=int(Flag.SOS | Flag.NO_POSITION))
+    await write(conn, fixes=fixes(fix(1, T0 + 3), lost, fix(1, T0 + 1), fix(2, T0 + 1), fix(1, T0 + 9)))
+    assert (await track(conn, 1, T0, T0 + 9))["at"].tolist() == [T0 + 1, T0 + 3]
+    assert (await track(conn, 1, T0, T0 + 99, limit=1))["at"].tolist() == [T0 + 1]
+
+
+async def test_the_newest_received(conn: AsyncConnection) -> None:
+    assert await newest_received(conn) is None
+    row = await (await conn.execute("SELECT now()")).fetchone()
+    assert row is not None
+    now = micros(row[0])
+    await write(conn, fixes=fixes(fix(1, now - 50 * SECOND, received=now - 40 * SECOND)))
+    assert await newest_received(conn) == now - 40 * SECOND
+    await write(conn, samples=rows(SAMPLE, [(1, now - 3 * 86_400 * SECOND, now - 30 * SECOND, "smoke", 1.0)]))
+    assert await newest_received(conn) == now - 30 * SECOND
+    old = now - 400 * 86_400 * SECOND
+    await write(conn, sightings=rows(SIGHTING, [(1, old, now - 20 * SECOND, "net", 1, 0.5, "", 1.0, 1.0, "")]))
+    assert await newest_received(conn) == now - 20 * SECOND
+
+
+async def test_nothing_of_a_batch_is_stored_if_a_part_is_refused(conn: AsyncConnection) -> None:
+    poison = rows(SIGHTING, [(1, T0, T0, "a\0b", 1, 0.5, "", 1.0, 1.0, "")])
+    with pytest.raises(psycopg.DataError):
+        await write(conn, fixes=fixes(fix()), sightings=poison)
+    lone = rows(SIGHTING, [(1, T0, T0, "\ud800", 1, 0.5, "", 1.0, 1.0, "")])
+    with pytest.raises(UnicodeError):
+        await write(conn, fixes=fixes(fix()), sightings=lone)
+    assert not len(await stored(conn))
+
+
+async def test_acks_are_recorded_in_the_same_transaction(conn: AsyncConnection) -> None:
+    ack = CommandAck("T-1", T0, T0, "41", True)
+
+    async def refuse(inner: AsyncConnection, given_ack: CommandAck) -> None:
+        assert (inner, given_ack) == (conn, ack)
+        raise LookupError("no such command")
+
+    with pytest.raises(LookupError):
+        await write(conn, fixes=fixes(fix()), acks=[ack], record_ack=refuse)
+    assert not len(await stored(conn))
+
+
+async def test_listeners_are_told_of_positions_once_they_are_committed(
+    pool: AsyncConnectionPool, database_url: str
+) -> None:
+    async with aclosing(listen(database_url)) as events:
+        heard = asyncio.ensure_future(anext(events))
+        await asyncio.sleep(0.3)
+        async with pool.connection() as own:
+            await write(own, fixes=fixes(fix(99, flags=int(Flag.SOS | Flag.NO_POSITION))))
+            await write(own, fixes=fixes(fix(99, T0 + 1)))
+        assert await asyncio.wait_for(heard, 5) == {"kind": "positions"}
+        async with pool.connection() as own:
+            await own.execute("DELETE FROM fixes WHERE device = 99")
+            await own.execute("DELETE FROM last_positions WHERE device = 99")
+
+
+async def test_two_writers_of_the_same_readings(pool: AsyncConnectionPool) -> None:
+    mine, yours = (fixes(*(fix(50 + i % 9, T0 + i) for i in order)) for order in (range(60), reversed(range(60))))
+
+    async def one(given_rows: Rows) -> int:
+        async with pool.connection() as own:
+            return len((await write(own, fixes=given_rows)).fixes)
+
+    assert sum(await asyncio.gather(one(mine), one(yours), one(mine))) == 60
+    async with pool.connection() as own:
+        await own.execute("DELETE FROM fixes WHERE device BETWEEN 50 AND 58")
+        await own.execute("DELETE FROM last_positions WHERE device BETWEEN 50 AND 58")
+
+
+single = st.floats(width=32)
+a_fix = st.tuples(
+    st.integers(-(2**31), 2**31 - 1),
+    st.integers(-(10**17), 9 * 10**18),  # PostgreSQL: 4713 BC to 294276 AD
+    st.integers(-(10**17), 9 * 10**18),
+    st.floats(),
+    st.floats(),
+    single,
+    single,
+    single,
+    single,
+    st.integers(-(2**15), 2**15 - 1),
+)
+
+
+@given(st.lists(a_fix, max_size=20))
+def test_a_payload_reads_back(tuples: list[Any]) -> None:
+    given_rows = rows(FIX, tuples)
+    assert same(from_payload(payload(given_rows)), given_rows)
+
+
+@pytest.mark.parametrize("data", [b"", b"PGCOPY\n\xff\r\n\0", payload(rows(FIX))[:-1], payload(fixes(fix()))[:-3]])
+def test_what_is_no_payload(data: bytes) -> None:
+    with pytest.raises(ValueError, match="no COPY of rows"):
+        from_payload(data)
+
+
+async def test_copied_rows_read_back(pool: AsyncConnectionPool) -> None:
+    """What PostgreSQL keeps of a COPY payload is what was sent, whatever the numbers; a plain table takes any time."""
+
+    async def there_and_back(given_rows: Rows) -> tuple[Rows, list[tuple[Any, ...]]]:
+        async with pool.connection() as own, own.transaction(force_rollback=True):
+            await own.execute("CREATE TEMP TABLE copied (LIKE fixes)")
+            async with own.cursor() as cursor, cursor.copy("COPY copied FROM STDIN (FORMAT binary)") as copy:
+                await copy.write(payload(given_rows))
+            data = bytearray()
+            async with own.cursor() as cursor, cursor.copy("COPY copied TO STDOUT (FORMAT binary)") as copy:
+                async for block in copy:
+                    data += block
+            cursor = await own.execute("SELECT device, lon, lat, speed, battery, flags FROM copied")
+            return from_payload(data), await cursor.fetchall()
+
+    loop = asyncio.get_running_loop()
+
+    @given(st.lists(a_fix, max_size=20))
+    @settings(max_examples=25, deadline=None)
+    def check(tuples: list[Any]) -> None:
+        given_rows = rows(FIX, tuples)
+        back, seen = asyncio.run_coroutine_threadsafe(there_and_back(given_rows), loop).result()
+        assert same(back, given_rows)
+        for row, values in zip(given_rows, seen, strict=True):
+            np.testing.assert_array_equal([row["device"], row["lon"], row["lat"]], values[:3])
+            np.testing.assert_array_equal([row["speed"], row["battery"]], np.array(values[3:5], np.float32))
+            assert row["flags"] == values[5]
+
+    await asyncio.to_thread(check)
