@@ -1,6 +1,6 @@
 """Verifying the evidence: each case's chain, the ledger over all, and that the cases say what their entries say.
 
-It streams in the order of the indexes and holds one case at a time: ten cases or a million, the memory is the same.
+It streams: the database sorts, and here one case at a time is held, so ten cases and a million take the same memory.
 """
 
 from __future__ import annotations
