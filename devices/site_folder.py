@@ -52,8 +52,11 @@ _RULE_HEADER: Final = re.compile(r"^[ \t]*\[\[[ \t]*rule[ \t]*\]\]", re.MULTILIN
 Content = TypeVar("Content")
 
 
-def read_folder(path: Path) -> SiteFolder:
+def read_folder(path: Path, judge: Callable[[SiteFolder], list[SiteError]] = problems) -> SiteFolder:
     """The site in a folder, read and checked as a whole. Other files in the folder are left alone.
+
+    ``judge`` says what is wrong with the contents; who knows more than this package does (what a rule means) may give
+    its own, so that all of it is shown at once.
 
     Raises:
         SiteErrors: everything that is wrong, each with file, line or feature, and what to do. While a file cannot be
@@ -74,7 +77,7 @@ def read_folder(path: Path) -> SiteFolder:
         duties=tuple({column: row.text(column) for column in _TABLES[DUTY].columns} for row in rows[DUTY]),
         lines={RULES: rule_lines, **{file: tuple(row.line for row in found) for file, found in rows.items()}},
     )
-    reader.judge(folder)
+    reader.finish(folder, judge)
     return folder
 
 
@@ -138,7 +141,7 @@ class _Reader:
             self.unread.append(error)
         return None
 
-    def judge(self, folder: SiteFolder) -> None:
+    def finish(self, folder: SiteFolder, judge: Callable[[SiteFolder], list[SiteError]]) -> None:
         """Raise SiteErrors for what was found while reading and what is wrong with the whole.
 
         One per place: a part that could not be read was left empty, and the checks would complain of that as well.
@@ -146,7 +149,7 @@ class _Reader:
         found = self.unread + self.partly
         if not self.unread:
             places = {(error.file, error.where) for error in found}
-            found += [error for error in problems(folder) if (error.file, error.where) not in places]
+            found += [error for error in judge(folder) if (error.file, error.where) not in places]
         if found:
             raise SiteErrors(sorted(found, key=lambda error: FILES.index(error.file)))
 

@@ -10,16 +10,16 @@ from devices.site_contents import RULES, SiteError, SiteErrors, SiteFolder
 from devices.site_text import shown
 
 
-def check_site(folder: SiteFolder) -> None:
-    """Everything that can be said about a site without a database.
-
-    Raises:
-        SiteErrors: all that is wrong; of a rule, its first fault.
-    """
+def site_problems(folder: SiteFolder) -> list[SiteError]:
+    """Everything that is wrong with a site as far as it can be said without a database; of a rule, its first fault."""
     found = problems(folder)
     places = {(error.file, error.where) for error in found}
-    found += [error for error in _rule_problems(folder) if (error.file, error.where) not in places]
-    if found:
+    return found + [error for error in _rule_problems(folder) if (error.file, error.where) not in places]
+
+
+def check_site(folder: SiteFolder) -> None:
+    """Raise SiteErrors when :func:`site_problems` finds any."""
+    if found := site_problems(folder):
         raise SiteErrors(found)
 
 
