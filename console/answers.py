@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from codecs import getincrementaldecoder
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, SupportsFloat
@@ -15,7 +16,7 @@ from alerts.notice import Notice
 from console.models import AlertDetail, AlertOut, CaseOut, NoticeOut, Position, RejectOut, Text
 from devices.registry import Device
 from devices.site import moment
-from store.readings import StoredReject
+from store.rejects import PAYLOAD_LISTED, StoredReject
 
 
 def number(value: SupportsFloat | None, digits: int) -> float | None:
@@ -93,9 +94,10 @@ def notice_out(notice: Notice) -> NoticeOut:
 
 
 def reject_out(reject: StoredReject) -> RejectOut:
-    """A reject; what is no UTF-8 text is shown in hex."""
+    """A reject; what is no UTF-8 text is shown in hex. A payload cut for the list may end inside a character."""
+    whole = len(reject.payload) != PAYLOAD_LISTED
     try:
-        payload = reject.payload.decode()
+        payload = getincrementaldecoder("utf-8")().decode(reject.payload, final=whole)
     except UnicodeDecodeError:
         payload = f"hex: {reject.payload.hex(' ')}"
     return RejectOut(**(reject._asdict() | {"payload": payload}))

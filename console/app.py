@@ -26,7 +26,7 @@ from console.api.probes import probes
 from console.api.rejects import rejects
 from console.api.site import site
 from console.desk import Checks, Desk, GroundCache
-from console.errors import add_handlers
+from console.errors import add_handlers, plain_traceback
 from console.feed import StoreFeed
 from console.guard import Guard, security_headers
 from console.live import Live
@@ -138,7 +138,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 def _ended(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
-        log.error("live_failed", exc_info=error)
+        log.error("live_failed", traceback=plain_traceback(error))
 
 
 class ConsoleServer(uvicorn.Server):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import uuid4
@@ -129,11 +130,16 @@ async def _database_away(request: Request, error: Exception) -> JSONResponse:
 async def _failed(request: Request, error: Exception) -> JSONResponse:
     """The last resort: the log has the cause under a number, the person gets only the number."""
     number = uuid4().hex[:8]
-    log.error("request_failed", number=number, path=request.url.path, exc_info=error)
+    log.error("request_failed", number=number, path=request.url.path, traceback=plain_traceback(error))
     zh, en = f"服务器内部错误，编号 {number}", f"The server failed, number {number}"
     answer = Problem(500, "internal", zh, en).response()
-    answer.headers.update(request.app.state.security_headers)  # this answer is made outside the guard
+    answer.headers.update({**request.app.state.security_headers, "Cache-Control": "no-store"})  # made outside the guard
     return answer
+
+
+def plain_traceback(error: BaseException) -> str:
+    """The traceback as text: log renderers that show local variables would show passwords and positions."""
+    return "".join(traceback.format_exception(error))
 
 
 def add_handlers(app: FastAPI) -> None:

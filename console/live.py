@@ -134,7 +134,7 @@ class Live:
         return (True, f"{len(self._watchers)} streams") if self._hearing.is_set() else (False, "not listening yet")
 
     async def run(self) -> None:
-        """Listen and fan out until cancelled."""
+        """Listen and fan out until cancelled; however it ends, the streams end with it rather than fall silent."""
         self._running = True
         try:
             async with asyncio.TaskGroup() as group:
@@ -143,6 +143,7 @@ class Live:
                 group.create_task(self._frames())
         finally:
             self._running = False
+            self.close()
 
     def close(self) -> None:
         """End every stream now and refuse new ones: the server is going down."""

@@ -46,5 +46,7 @@ _METHODS: Final = frozenset({"GET", "HEAD", "POST", "DELETE", "PUT", "PATCH", "O
 
 
 def _template(scope: Scope) -> str:
+    if scope["path"].startswith("/static/"):
+        return "/static"
     route: Any = scope.get("route")
     return str(getattr(route, "path", None) or "unmatched")

@@ -19,7 +19,7 @@ from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 from alerts.alert import Alert
-from alerts.rules import Rule
+from alerts.rules import Rule, rule_to
 from console.app import ConsoleServer, create_app
 from detectors.base import Finding, Sentence
 from devices.readings import FIX, SAMPLE, SIGHTING, rows
@@ -35,6 +35,11 @@ from store.site_saving import save_site
 
 DISTRICT, LAKE, TOWN, VILLAGE = "320118000000", "320118100000", "320118101000", "320118100201"
 PASSWORD = "a long enough phrase"
+
+
+FISHING = Rule("fishing_ban", "禁渔", "Fishing ban", "fishing_ban", "high", "fishing", live_within=1e9)
+CROWD = Rule("crowd", "聚集", "Crowd", "crowd", "medium", "crowd", live_within=1e9)
+SOS = Rule("sos", "求助", "SOS", "sos", "high", "sos", open_case=False, live_within=1e9)
 
 
 def folder() -> SiteFolder:
@@ -81,12 +86,9 @@ def folder() -> SiteFolder:
             {"category": "fishing", "area": LAKE, "unit": "fishery"},
             {"category": "crowd", "area": TOWN, "unit": "police"},
         ),
+        rules=tuple(rule_to(rule) for rule in (FISHING, CROWD, SOS)),
     )
 
-
-FISHING = Rule("fishing_ban", "禁渔", "Fishing ban", "fishing_ban", "high", "fishing", live_within=1e9)
-CROWD = Rule("crowd", "聚集", "Crowd", "crowd", "medium", "crowd", live_within=1e9)
-SOS = Rule("sos", "求助", "SOS", "sos", "high", "sos", open_case=False, live_within=1e9)
 
 PEOPLE: dict[str, dict[str, Any]] = {
     "viewer": {"role": "viewer"},
