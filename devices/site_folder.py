@@ -34,7 +34,7 @@ from devices.site_text import decode_text, json_text, parse_toml, shown
 
 __all__ = ["SiteError", "SiteErrors", "SiteFolder", "check_folder", "read_folder", "write_folder"]
 
-_TABLES: Final = {
+TABLES: Final = {
     AREAS: Table(AREAS, ("code", "name", "name_en", "level", "parent"), optional=("parent",)),
     UNITS: Table(UNITS, ("code", "name", "name_en", "area", "contacts"), optional=("contacts",)),
     DEVICES: Table(
@@ -64,7 +64,7 @@ def read_folder(path: Path, judge: Callable[[SiteFolder], list[SiteError]] = pro
     """
     reader = _Reader(path)
     site = reader.read(SITE, _site) or {}
-    rows = {file: reader.read(file, _table_reader(table)) or [] for file, table in _TABLES.items()}
+    rows = {file: reader.read(file, _table_reader(table)) or [] for file, table in TABLES.items()}
     rules, rule_lines = reader.read(RULES, _rules) or ((), ())
     folder = SiteFolder(
         name=site.get("name", ""),
@@ -74,7 +74,7 @@ def read_folder(path: Path, judge: Callable[[SiteFolder], list[SiteError]] = pro
         devices=tuple(_device(row) for row in rows[DEVICES]),
         zones=reader.read(ZONES, read_zones) or (),
         rules=rules,
-        duties=tuple({column: row.text(column) for column in _TABLES[DUTY].columns} for row in rows[DUTY]),
+        duties=tuple({column: row.text(column) for column in TABLES[DUTY].columns} for row in rows[DUTY]),
         lines={RULES: rule_lines, **{file: tuple(row.line for row in found) for file, found in rows.items()}},
     )
     reader.finish(folder, judge)
@@ -105,11 +105,11 @@ def write_folder(folder: SiteFolder, path: Path) -> None:
         AREAS: [[a.code, a.name, a.name_en, a.level, a.parent] for a in folder.areas],
         UNITS: [[u.code, u.name, u.name_en, u.area, " ".join(u.contacts)] for u in folder.units],
         DEVICES: [_device_cells(device) for device in folder.devices],
-        DUTY: [[duty[column] for column in _TABLES[DUTY].columns] for duty in folder.duties],
+        DUTY: [[duty[column] for column in TABLES[DUTY].columns] for duty in folder.duties],
     }
     files = {
         SITE: tomli_w.dumps({"name": folder.name, "name_en": folder.name_en}).encode(),
-        **{file: write_table(_TABLES[file], rows) for file, rows in cells.items()},
+        **{file: write_table(TABLES[file], rows) for file, rows in cells.items()},
         ZONES: write_zones(folder.zones),
         RULES: tomli_w.dumps({"rule": list(folder.rules)}).encode(),
     }
@@ -226,4 +226,4 @@ def _device_cells(device: Device) -> list[str]:
         "active": "true" if device.active else "false",
         "properties": json_text(device.properties) if device.properties else "",
     }
-    return [cells[column] for column in _TABLES[DEVICES].columns]
+    return [cells[column] for column in TABLES[DEVICES].columns]
