@@ -62,6 +62,8 @@ def read_folder(path: Path, judge: Callable[[SiteFolder], list[SiteError]] = pro
         SiteErrors: everything that is wrong, each with file, line or feature, and what to do. While a file cannot be
             read at all, the references between the files are not judged.
     """
+    if not path.is_dir():
+        raise SiteErrors([SiteError(str(path), "", f"is no folder: a site is a folder with {', '.join(FILES)}")])
     reader = _Reader(path)
     site = reader.read(SITE, _site) or {}
     rows = {file: reader.read(file, _table_reader(table)) or [] for file, table in TABLES.items()}

@@ -143,8 +143,14 @@ def test_a_missing_file_hides_no_other_and_brings_no_unknown_references(folder: 
 
 def test_a_folder_that_is_none_is_explained(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    assert len(problems_of(tmp_path / "nowhere")) == len(FILES)
-    assert problems_of(tmp_path / "file")[0] == "site.toml: cannot be read: Not a directory"
+    for path in (tmp_path / "nowhere", tmp_path / "file"):
+        assert problems_of(path) == [f"{path}: is no folder: a site is a folder with {', '.join(FILES)}"]
+
+
+def test_a_file_that_cannot_be_read_is_named(folder: Path) -> None:
+    (folder / "duty.csv").unlink()
+    (folder / "duty.csv").mkdir()
+    assert problems_of(folder) == ["duty.csv: cannot be read: Is a directory"]
 
 
 def test_utf8_with_a_wound_is_not_taken_for_gbk(folder: Path) -> None:
