@@ -12,7 +12,9 @@ from typing import Any, Final, Literal, TypeVar
 import msgspec
 
 from alerts.deadline import DeadlineError, parse_deadline
+from detectors import DETECTORS
 from detectors.base import Detector
+from detectors.thresholds import WrongThreshold
 
 Severity = Literal["low", "medium", "high"]  # the three grades of risk that the centres use
 SEVERITIES: tuple[Severity, ...] = ("low", "medium", "high")
@@ -85,8 +87,6 @@ def build_detector(rule: Rule) -> Detector[Any]:
     Raises:
         RuleError: there is no such detector, or a setting is unknown, missing, of the wrong type or refused by it.
     """
-    from detectors import DETECTORS
-
     kind = DETECTORS.get(rule.detector)
     if kind is None:
         raise RuleError(rule.code, "detector", rule.detector, f"expected one of {', '.join(sorted(DETECTORS))}")
@@ -103,6 +103,9 @@ def _convert(row: Mapping[str, Any], into: type[_T], rule: str, prefix: str) -> 
     try:
         return msgspec.convert(dict(row), into)
     except msgspec.ValidationError as error:
+        cause = error.__cause__
+        if isinstance(cause, WrongThreshold):
+            raise RuleError(rule, prefix + cause.field, cause.value, f"expected {cause.expected}") from error
         match = _FIELD.search(str(error))
         name = next((found for found in match.groups() if found), "?") if match else "?"
         raise RuleError(rule, prefix + name, row.get(name), str(error).split(" - at ")[0]) from error

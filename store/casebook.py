@@ -65,7 +65,7 @@ ALERTS = Counter("patrolgrid_alerts_total", "Alerts by rule and what triage made
 
 Found = tuple[Rule, Finding]
 
-_AT_ONCE: Final = 100
+_AT_ONCE: Final = 50
 """Fingerprints in one transaction: a locked fingerprint takes a place in the server's lock table, and while cases are
 being opened nobody else can write an entry. Recording is repeatable, so one batch may be several transactions."""
 

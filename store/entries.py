@@ -57,31 +57,32 @@ async def append(
         content |= {"zh": told.zh, "en": told.en}
         note = note or f"{told.zh} / {told.en}"
     content = plain(content)
-    cursor = await conn.execute(
-        "SELECT seq, hash FROM entries WHERE case_id = %s ORDER BY seq DESC LIMIT 1", (case_id,)
-    )
-    seq, prev_hash = await cursor.fetchone() or (0, START)
-    seq += 1
+    seq, prev_hash, position, head = await _heads(conn, case_id)
     hashed = entry_hash(
         prev_hash=prev_hash, case_id=case_id, seq=seq, at=now, actor=actor, action=action, note=note, data=content
     )
-    entry = Entry(case_id, seq, now, actor, action, note, content, prev_hash, hashed)
     await conn.execute(
-        "INSERT INTO entries (case_id, seq, at, actor, action, note, data, prev_hash, hash)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
-        (case_id, seq, now, actor, action, note, Jsonb(content), prev_hash, hashed),
+        "WITH entry AS (INSERT INTO entries (case_id, seq, at, actor, action, note, data, prev_hash, hash)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s))"
+        " INSERT INTO ledger (position, case_id, seq, entry_hash, hash) VALUES (%s, %s, %s, %s, %s)",
+        (
+            *(case_id, seq, now, actor, action, note, Jsonb(content), prev_hash, hashed),
+            *(position, case_id, seq, hashed, ledger_hash(head, hashed)),
+        ),
     )
-    await _into_ledger(conn, entry)
-    return entry
+    return Entry(case_id, seq, now, actor, action, note, content, prev_hash, hashed)
 
 
-async def _into_ledger(conn: AsyncConnection, entry: Entry) -> None:
-    cursor = await conn.execute("SELECT position, hash FROM ledger ORDER BY position DESC LIMIT 1")
-    position, head = await cursor.fetchone() or (0, START)
-    await conn.execute(
-        "INSERT INTO ledger (position, case_id, seq, entry_hash, hash) VALUES (%s, %s, %s, %s, %s)",
-        (position + 1, entry.case_id, entry.seq, entry.hash, ledger_hash(head, entry.hash)),
+async def _heads(conn: AsyncConnection, case_id: int) -> tuple[int, bytes, int, bytes]:
+    """Where the next entry goes: its seq and the hash it follows, its line in the ledger and the hash that follows."""
+    cursor = await conn.execute(
+        "SELECT e.seq, e.hash, l.position, l.hash FROM (VALUES (1)) AS one"
+        " LEFT JOIN LATERAL (SELECT seq, hash FROM entries WHERE case_id = %s ORDER BY seq DESC LIMIT 1) e ON true"
+        " LEFT JOIN LATERAL (SELECT position, hash FROM ledger ORDER BY position DESC LIMIT 1) l ON true",
+        (case_id,),
     )
+    seq, prev_hash, position, head = await cursor.fetchone() or (None,) * 4
+    return (seq or 0) + 1, prev_hash or START, (position or 0) + 1, head or START
 
 
 def first(case: Case, **more: Any) -> dict[str, Any]:
