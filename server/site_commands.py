@@ -92,7 +92,8 @@ def _read(folder: Path) -> SiteFolder:
 
 
 def _print_site(found: SiteFolder, saved: Saved | None = None) -> None:
-    table = Table("file", "records", box=None, title=f"{found.name} · {found.name_en}", title_justify="left")
+    out.print(Text(f"{found.name} · {found.name_en}", "bold"))
+    table = Table("file", "records", box=None)
     if saved is not None:
         table.add_column("new")
         table.add_column("no longer in the site")
