@@ -19,10 +19,12 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from alerts.duty import DutyMatrix
 from alerts.rules import Rule, build_detector
 from detectors.base import Batch, Detector, Finding
+from detectors.visits import Visit, Visits
 from devices.readings import SECOND, Rows
 from devices.site import Site
 from store.casebook import clear_quiet, record_findings
-from store.readings import newest_received, stretch
+from store.stretches import last_positions, newest_received, stretches
+from store.visits import visits_spanning, write_visits
 
 log = structlog.get_logger()
 
@@ -36,7 +38,7 @@ FINDINGS = Counter("patrolgrid_findings_total", "Findings by rule", ["rule"])
 WATCH_LAG = Gauge("patrolgrid_watch_lag_seconds", "From receiving the newest reading of a batch to its findings stored")
 
 Found = tuple[Rule, Finding]
-SLICE = 600 * SECOND  # a stretch is refilled in slices, so that memory stays small
+AHEAD = 3600 * SECOND  # a device's clock may be ahead of ours; the pipeline refuses those that are further
 REFOLD_EVERY = 10.0  # seconds; late readings of so long are folded again in one go
 
 
@@ -115,6 +117,9 @@ class Watch:
         for rule in self.rules:
             detector = build_detector(rule)
             self.watchers.append(Watcher(rule, detector, detector.start(site)))
+        self._visits = Visits()
+        self._visited: list[Visit] = []
+        self._stays = self._visits.start(site)
         self._newest = {kind: np.zeros(site.registry.size, np.int64) for kind in ("fixes", "sightings", "samples")}
 
     def reload(self, site: Site, rules: Sequence[Rule], duty: DutyMatrix) -> None:
@@ -157,6 +162,7 @@ class Watch:
         found: list[Found] = []
         for watcher in self.watchers:
             found += watcher.step(batch if watcher.detector.by_reception else punctual, now, self.site)
+        self._visited += self._visits.step(self._stays, punctual.fixes, self.site)
         return found
 
     async def prime(self) -> None:
@@ -167,17 +173,17 @@ class Watch:
         """
         started = time.perf_counter()
         self.primed = False
-        memory = int(max((w.detector.memory for w in self.watchers), default=0.0) * SECOND)
-        rows, found = 0, list[Found]()
+        memory = int(max(self._visits.memory, *(w.detector.memory for w in self.watchers)) * SECOND)
+        rows, now, found = 0, 0, list[Found]()
         async with self.pool.connection() as conn:
             newest = await newest_received(conn)
             if newest is not None:
                 since = newest - memory
-                for begin in range(since, newest + SLICE, SLICE):
-                    batch = await stretch(conn, begin, begin + SLICE)
-                    rows += len(batch)
-                    if len(batch):
-                        found += self.fold(batch, _last_received(batch))
+                stays = await visits_spanning(conn, since)
+                self._stays = self._visits.start(self.site, stays, since, await last_positions(conn))
+                async for batch in stretches(conn, since, newest + AHEAD):
+                    rows, now = rows + len(batch), max(now, _last_received(batch))
+                    found += self.fold(batch, now)
         self._late.clear()  # the store answers in event time: nothing in it is late
         await self._save(found)
         self.primed = True
@@ -194,23 +200,27 @@ class Watch:
                 # One terminal's late fixes concern that terminal; what cameras and sensors say is judged together.
                 devices = sorted(span.devices) if kind == "fixes" else None
                 state = watcher.detector.start(self.site)
+                again = Watcher(watcher.rule, watcher.detector, state)
                 async with self.pool.connection() as conn:
-                    for begin in range(span.since - memory, span.until + 1, SLICE):
-                        end = min(begin + SLICE, span.until + 1)
-                        batch = await stretch(conn, begin, end, devices)
-                        found += Watcher(watcher.rule, watcher.detector, state).step(batch, end, self.site)
+                    now = 0
+                    async for batch in stretches(conn, span.since - memory, span.until + 1, devices):
+                        now = max(now, _last_received(batch))
+                        found += again.step(batch, now, self.site)
         await self._save([(rule, f) for rule, f in found if f.until >= min(s.since for s in late.values())])
         self._late.clear()
         log.info("late_readings_folded_again", kinds=sorted(late), findings=len(found))
 
     async def _record(self, found: list[Found]) -> None:
-        if found:
+        if found or self._visited:
             await self._retrying(lambda: self._save(found))
 
     async def _save(self, found: list[Found]) -> None:
-        if not found:
+        if not found and not self._visited:
             return
         async with self.pool.connection() as conn:
+            await write_visits(conn, self._visited)
+            await conn.commit()
+            self._visited.clear()
             alerts = await record_findings(conn, found, site=self.site, duty=self.duty, now=datetime.now(UTC))
         for alert in alerts:
             log.info("alert", rule=alert.rule, subject=alert.subject, zone=alert.zone, state=alert.state, id=alert.id)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from socket import socket
 from uuid import uuid4
 
+import psycopg
 import structlog
 import uvicorn
 from psycopg_pool import AsyncConnectionPool
@@ -68,7 +69,7 @@ async def run(
     ``ready`` is called once with the console's (or the lone worker's) address when it answers.
 
     Raises:
-        NotReady: the database's schema is not this version's, or no site was loaded.
+        NotReady: the database's schema is not this version's.
     """
     if missing := await pending(addresses.database_url):
         raise NotReady(f"the database lacks {', '.join(missing)}: run `patrolgrid migrate` first")
@@ -79,16 +80,12 @@ async def run(
             _publisher(addresses, settings.worker) as publisher,
             asyncio.TaskGroup() as tasks,
         ):
-            running: list[asyncio.Task[None]] = []
             checks: Checks = list
+            running: list[asyncio.Task[None]] = []
             if worker:
-                ground = await read_ground(pool)
-                if not ground.site.areas:
-                    raise NotReady("no site is loaded: run `patrolgrid site load FOLDER` first")
-                one = Worker(settings, addresses, pool, publisher, ground.site, ground.rules, ground.duty)
-                checks = one.checks
-                running += [tasks.create_task(one.run(), name="worker")]
-                running += [tasks.create_task(_follow_site(addresses, pool, one), name="site")]
+                wanted = _Wanted(settings, addresses, pool, publisher)
+                checks = wanted.checks
+                running = [tasks.create_task(wanted.run(), name="worker")]
             server = _console(settings, addresses, pool, publisher, checks) if console else _monitor(settings, checks)
             server.ready = ready
             serving = tasks.create_task(server.serve(), name="http")
@@ -162,11 +159,45 @@ async def _publisher(addresses: Addresses, name: str) -> AsyncIterator[Publisher
         await asyncio.wait([task])
 
 
-async def _follow_site(addresses: Addresses, pool: AsyncConnectionPool, worker: Worker) -> None:
-    """Take over a changed site, rules and duty matrix without a restart."""
-    async for event in listen(addresses.database_url):
-        if event.get("kind") in ("site", "resumed"):
-            ground = await read_ground(pool)
+class _Wanted:
+    """A worker from the moment it is wanted: it waits for a site to be there, and takes over a changed one."""
+
+    def __init__(
+        self, settings: Settings, addresses: Addresses, pool: AsyncConnectionPool, publisher: Publisher
+    ) -> None:
+        self._parts = (settings, addresses, pool, publisher)
+        self._pool = pool
+        self._database_url = addresses.database_url
+        self._worker: Worker | None = None
+
+    async def run(self) -> None:
+        """Run the worker until cancelled."""
+        ground = await read_ground(self._pool)
+        if not ground.site.areas:
+            log.warning("no_site", do="patrolgrid site load FOLDER")
+        while not ground.site.areas:
+            await asyncio.sleep(1.0)
+            ground = await read_ground(self._pool)
+        self._worker = Worker(*self._parts, ground.site, ground.rules, ground.duty)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._worker.run(), name="work")
+            tasks.create_task(self._follow(self._worker), name="site")
+
+    def checks(self) -> list[tuple[str, bool, str]]:
+        """What the worker's readiness rests on."""
+        if self._worker is None:
+            return [("site", False, "no site is loaded: run `patrolgrid site load FOLDER`")]
+        return self._worker.checks()
+
+    async def _follow(self, worker: Worker) -> None:
+        async for event in listen(self._database_url):
+            if event.get("kind") not in ("site", "resumed"):
+                continue
+            try:
+                ground = await read_ground(self._pool)
+            except psycopg.OperationalError as error:  # then the listening breaks too, and "resumed" follows
+                log.warning("site_not_read", error=str(error).strip())
+                continue
             worker.reload(ground.site, ground.rules, ground.duty)
             log.info("site_reloaded", devices=len(ground.site.registry.devices), rules=len(ground.rules))
 
