@@ -25,6 +25,7 @@ from devices.site import Site
 WEIGHT: Final = {"person": 0.5, "boat": 1.0, "rod": 1.5, "net": 2.0}
 """How much a label says, once it was seen often and surely; an unknown label counts 1."""
 OFTEN: Final = 6.0  # beats over which seeing a label again still adds
+AROUND: Final = 500.0  # metres around the zones within which our own are followed, so that their going away is seen
 SPOT: Final = 10.0  # metres: what a camera without tracks sees in one such square within a beat is one glimpse
 
 
@@ -51,8 +52,8 @@ class FishingBan:
     without gear may be resting walkers or may hide the rod: they are found after ``lone_dwell`` s, with a lower score.
     Somebody who walks leaves ``cluster`` and ``roam`` behind within a minute or two and is never found. It is told
     again for every ``renew`` s that it goes on. Sightings out of the zone's season or hours, and those within
-    ``own_radius`` m of a fix of our own people (``own_roles``) in the ``own_recent`` s before, do not count; they do
-    not end a presence either.
+    ``own_radius`` m of where one of our own (``own_roles``) was by his newest fix, not older than ``own_recent`` s, do
+    not count; they do not end a presence either.
 
     How it fails. Who fishes less than ``dwell`` at one spot and then moves on is missed; so is who sits where no camera
     sees. Workers or bathers who stay longer than ``lone_dwell`` are found. While a patrol stands beside an angler
@@ -101,7 +102,7 @@ class FishingBan:
     epoch: float = 2400.0  # s
 
     def __post_init__(self) -> None:
-        check_above(self, 0, "dwell", "lone_dwell", "renew", "gap", "cluster", "cell", "beat", "epoch")
+        check_above(self, 0, "dwell", "lone_dwell", "renew", "gap", "cluster", "roam", "cell", "beat", "epoch")
         check_from(self, 0, "own_radius", "own_recent", "patience")
         check_from(self, 1, "gear_beats")
         check_order(self, "dwell", "lone_dwell")
@@ -159,7 +160,7 @@ class FishingBan:
     def _keep_patrols(self, state: State, fixes: Rows) -> None:
         ours = fixes[fixes["device"] < len(state.own)]
         ours = ours[state.own[ours["device"]]]
-        ours = ours[state.eyes.near(ours["lon"], ours["lat"], self.own_radius)]
+        ours = ours[state.eyes.near(ours["lon"], ours["lat"], self.own_radius + AROUND)]
         if len(ours):
             state.patrols = np.concatenate([state.patrols, ours])
 
@@ -178,13 +179,16 @@ class FishingBan:
         return seen[strange], zone[strange], lon[strange], lat[strange]
 
     def _own(self, state: State, at: NDArray[np.int64], lon: Floats, lat: Floats) -> NDArray[np.bool_]:
-        """For sightings of shape (n,): whether one of our own was near at that time or shortly before."""
+        """For sightings of shape (n,): whether the newest fix of one of our own before them was near, and recent."""
         near = np.zeros(len(at), bool)
         if len(state.patrols) and len(at) and self.own_radius:
-            tree = shapely.STRtree(state.plane.points(state.patrols["lon"], state.patrols["lat"]))
-            one, patrol = tree.query(state.plane.points(lon, lat), predicate="dwithin", distance=self.own_radius)
-            ago = at[one] - state.patrols["at"][patrol]
-            near[one[(ago >= 0) & (ago <= int(self.own_recent * SECOND))]] = True
+            fixes = state.patrols[np.lexsort((state.patrols["at"], state.patrols["device"]))]
+            tree = shapely.STRtree(state.plane.points(fixes["lon"], fixes["lat"]))
+            one, fix = tree.query(state.plane.points(lon, lat), predicate="dwithin", distance=self.own_radius)
+            gone = fixes["at"] + int(self.own_recent * SECOND) + 1
+            same = fixes["device"][1:] == fixes["device"][:-1]
+            gone[:-1][same] = np.minimum(gone[:-1][same], fixes["at"][1:][same])
+            near[one[(fixes["at"][fix] <= at[one]) & (at[one] < gone[fix])]] = True
         return near
 
     # ── From sightings to glimpses ──────────────────────────────────────────────────────────────────────────────────

@@ -26,9 +26,10 @@ EMPTY: Final = np.array((NEVER, NEVER, NEVER, np.nan, np.nan, NEVER, np.nan), CO
 
 @dataclass(slots=True)
 class State:
-    """What the fold knows; columns by device id."""
+    """What the fold knows; columns by device id. ``calls``: when each device called, so that no call counts twice."""
 
     devices: Rows = field(default_factory=lambda: np.empty(0, COLUMNS))
+    calls: dict[int, set[int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,8 @@ class Sos:
 
     def _call(self, state: State, fix: Any, site: Site) -> list[Finding]:
         """One call: what there is to tell of it."""
+        if not self._new(state, int(fix["device"]), int(fix["at"])):
+            return []
         device, at, row = int(fix["device"]), int(fix["at"]), state.devices[int(fix["device"])]
         first, last, repeat = int(row["first"]), int(row["last"]), int(self.repeat * SECOND)
         if at < first - repeat:  # long before the present episode, and late: an episode of its own
@@ -131,6 +134,16 @@ class Sos:
             return []
         until = max(last, at)
         return self._finding(state, fix, max(min(first, at), until - int(self.longest * SECOND)), until, site)
+
+    def _new(self, state: State, device: int, at: int) -> bool:
+        """Whether the call is heard for the first time, as far as memory goes back; notes it."""
+        calls = state.calls.setdefault(device, set())
+        known = at in calls
+        calls.add(at)
+        oldest = max(calls) - int(self.memory * SECOND)
+        if min(calls) < oldest:
+            state.calls[device] = {call for call in calls if call >= oldest}
+        return not known
 
     def _finding(self, state: State, fix: Any, since: int, until: int, site: Site) -> list[Finding]:
         known, row = device_at(site, int(fix["device"])), state.devices[int(fix["device"])]

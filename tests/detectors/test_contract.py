@@ -1,0 +1,429 @@
+"""The law that every detector keeps: what it finds depends on the readings, not on how they were cut into batches.
+
+One test file for all of DETECTORS, on generated worlds: anglers, walkers, net boats, crowds, patrols that fall silent
+and call for help, seen by cameras that overtake each other by some seconds. The thresholds are small, so that a world
+of ten minutes holds many findings, books and renewals.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import random
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import shapely
+from hypothesis import HealthCheck, assume, event, example, given, settings
+from hypothesis import strategies as st
+
+from detectors import DETECTORS
+from detectors.base import Batch, Detector, Finding
+from detectors.thresholds import WrongThreshold
+from devices.readings import FIX, SAMPLE, SECOND, SIGHTING, Flag, rows
+from devices.registry import Device, Registry
+from devices.site import Area, Season, Site, Zone
+
+BEGIN = 1_781_000_000 * SECOND  # 2026-06-09 18:13 at the site
+PATIENCE = 5.0
+NAN = math.nan
+SMALL: dict[str, dict[str, Any]] = {
+    "fishing_ban": {"dwell": 50.0, "lone_dwell": 80.0, "renew": 20.0, "gap": 30.0, "own_recent": 20.0, "epoch": 130.0},
+    "crowd": {"sustain": 20.0, "renew": 20.0, "hold": 20.0, "longest": 100.0},
+    "silence": {"floor": 30.0, "renew": 20.0, "longest": 150.0, "window": 15.0, "factor": 3.0, "feed_least": 3},
+    "sos": {"repeat": 40.0, "renew": 10.0, "place_within": 120.0, "longest": 60.0},
+}
+KINDS = sorted(DETECTORS)
+
+
+def small(kind: str) -> Detector[Any]:
+    return DETECTORS[kind](**SMALL[kind])
+
+
+# ── The site ────────────────────────────────────────────────────────────────────────────────────────────────────────
+CAMERAS, TERMINALS, SENSOR, LATECOMER = (1, 2, 3), (4, 5, 6, 7, 8), 9, 10
+
+
+def a_site(devices: int = 11) -> Site:
+    box = shapely.box
+    zones = [
+        Zone("NF-1", "no_fishing", "核心禁渔区", "Core ban zone", "A", box(118.80, 31.40, 118.82, 31.42)),
+        Zone("NF-2", "no_fishing", "夜间禁渔区", "Night ban zone", "A", box(118.815, 31.40, 118.84, 31.42), 0,
+             Season("03-01", "06-30", "18:18", "06:00")),
+        Zone("CW-1", "crowd_watch", "广场", "Square", "A", box(118.85, 31.40, 118.851, 31.401), 50),
+        Zone("CW-2", "crowd_watch", "码头", "Wharf", "A", box(118.8505, 31.40, 118.852, 31.401), 40),
+    ]  # fmt: skip
+    known = [
+        Device("C1", "camera", "一号", "One", "A", "A", lon=118.80, lat=31.399, id=1),
+        Device("C2", "camera", "二号", "Two", "A", "A", lon=118.85, lat=31.40, interval=20.0, id=2,
+               properties={"watches": ["NF-1", "CW-2"]}),
+        Device("C3", "camera", "三号", "Three", "A", "A", id=3),
+        *(Device(f"T{i}", "terminal", f"巡护{i}", f"Patrol {i}", "A", "A", role="patrol", interval=8.0, id=i)
+          for i in TERMINALS),
+        Device("S9", "sensor", "水位", "Gauge", "A", "A", interval=4.0, lon=118.8, lat=31.4, id=SENSOR),
+        Device("T10", "terminal", "新来", "Newcomer", "A", "A", role="police", interval=8.0, id=LATECOMER),
+    ]  # fmt: skip
+    return Site([Area("A", "湖区", "Lake", "street")], zones, [], Registry([d for d in known if d.id < devices]))
+
+
+SITE = a_site()
+
+
+# ── Worlds ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+class Row(NamedTuple):
+    """A reading on its way; ``received`` is when it arrives."""
+
+    received: int
+    kind: str  # fixes, sightings, samples
+    values: tuple[Any, ...]
+
+    @property
+    def at(self) -> int:
+        return int(self.values[1])
+
+
+def jittered(draw: random.Random, lon: float, lat: float, metres: float) -> tuple[float, float]:
+    return lon + draw.gauss(0, metres) / 95_000, lat + draw.gauss(0, metres) / 111_000
+
+
+def a_party(draw: random.Random, length: int) -> Iterable[tuple[str, tuple[Any, ...]]]:
+    """People, rods, a net boat or a walker, seen by some cameras, often where others are too."""
+    lon, lat = draw.choice([(118.81, 31.41), (118.8105, 31.41), (118.817, 31.405), (118.83, 31.41), (118.9, 31.41)])
+    labels = draw.choice([("person",), ("person", "rod"), ("boat", "net", "person"), ("rod",)])
+    pace = draw.choice([0.0, 0.0, 0.0, 1.2, 3.0]) / 95_000
+    begin, lasts = draw.uniform(-200, 0.6 * length), draw.uniform(20, length)
+    cameras, broken, placed = draw.sample(CAMERAS, draw.randint(1, 3)), draw.uniform(15, 200), draw.random() < 0.9
+    period, tracked = draw.choice([2.0, 5.0, 12.0]), draw.random() < 0.7
+    for camera in cameras:
+        t = max(0.0, begin) + draw.uniform(0, period)
+        while t < min(begin + lasts, length):
+            for label in labels:
+                if draw.random() < 0.8:
+                    x, y = jittered(draw, lon + pace * t, lat, 6.0) if placed else (NAN, NAN)
+                    track = f"{label}{camera}-{int(t // broken)}-{lon}" if tracked else ""
+                    sure = draw.choice([0.9, 0.5, NAN])
+                    yield "sightings", (camera, t, label, draw.randint(1, 3), sure, track, x, y)
+            t += period
+
+
+def a_crowd(draw: random.Random, length: int) -> Iterable[tuple[str, tuple[Any, ...]]]:
+    cameras = draw.sample(CAMERAS, draw.randint(1, 2))
+    begin, lasts, most = draw.uniform(-100, length), draw.uniform(10, length), draw.randint(10, 80)
+    for camera in cameras:
+        t = max(0.0, begin) + draw.uniform(0, 5)
+        while t < min(begin + lasts, length):
+            x, y = draw.choice([(118.8501, 31.4005), (118.8508, 31.4005), (118.8515, 31.4005), (NAN, NAN)])
+            yield "sightings", (camera, t, "person", max(0, int(draw.gauss(most, most / 10))), 0.8, "", x, y)
+            t += draw.choice([4.0, 5.0, 20.0])
+
+
+def a_terminal(draw: random.Random, device: int, length: int) -> Iterable[tuple[str, tuple[Any, ...]]]:
+    """A patrol with pauses, places lost and calls for help, often past the parties' spots."""
+    quiet = sorted(draw.uniform(0, length * 1.3) for _ in range(draw.choice([0, 2, 4])))
+    everywhere = draw.random() < 0.5  # the feed's own pause, the same for all
+    calls = [draw.uniform(0, length) for _ in range(draw.choice([0, 0, 2, 6]))]
+    t = draw.uniform(0, 8)
+    while t < length:
+        silent = any(a < t < b for a, b in zip(quiet[::2], quiet[1::2], strict=True))
+        silent |= everywhere and 0.55 * length < t < 0.72 * length
+        if not silent:
+            x, y = jittered(draw, 118.805 + 0.012 * t / length, 31.41, 5.0) if draw.random() < 0.95 else (NAN, NAN)
+            flags = Flag.SOS if any(abs(call - t) < 4 for call in calls) else 0
+            flags |= Flag.MAN_DOWN if flags and draw.random() < 0.2 else 0
+            if flags and draw.random() < 0.5:
+                x, y, flags = NAN, NAN, flags | Flag.NO_POSITION
+            charge = draw.choice([80.0, NAN])
+            yield "fixes", (device, t, x, y, 1.2, NAN, draw.choice([5.0, NAN]), charge, int(flags))
+        t += draw.uniform(6, 10)
+
+
+def a_world(seed: int, parties: int, crowds: int, length: int) -> list[Row]:
+    """The rows of one world in order of arrival. One device's rows arrive in order, at most PATIENCE late."""
+    draw = random.Random(seed)
+    told: list[tuple[str, tuple[Any, ...]]] = []
+    for _ in range(parties):
+        told += a_party(draw, length)
+    for _ in range(crowds):
+        told += a_crowd(draw, length)
+    for device in (*TERMINALS, LATECOMER):
+        told += a_terminal(draw, device, length)
+    told += [
+        ("samples", (SENSOR, t, "water_level", 7.6)) for t in np.arange(0.5, length, 4.0)
+    ]  # so the feed never rests
+    told += [("samples", (draw.choice(TERMINALS), t, "online", 0.0)) for t in np.arange(3.0, length, 50.0)]
+    found, arrived = [], dict[int, int]()
+    for kind, (device, t, *rest) in sorted(told, key=lambda r: (r[1][1], repr(r))):
+        at = BEGIN + round(t * 1000) * 1000
+        received = max(arrived.get(device, 0), at + int(draw.uniform(0, PATIENCE * 0.98) * SECOND))
+        received = min(received, at + int(PATIENCE * 0.98 * SECOND))
+        arrived[device] = received
+        tail = ("",) if kind == "sightings" else ()
+        found.append(Row(received, kind, (device, at, received, *rest, *tail)))
+    return sorted(found, key=lambda r: r.received)
+
+
+worlds = st.builds(
+    a_world, st.integers(0, 2**32 - 1), st.integers(0, 3), st.integers(0, 2), st.sampled_from([120, 400, 700])
+)
+COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large]}
+few = settings(max_examples=25, **COMMON)  # type: ignore[arg-type]
+
+
+# ── Runs ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+def batch_of(some: Sequence[Row]) -> Batch:
+    parts = {kind: [r.values for r in some if r.kind == kind] for kind in ("fixes", "sightings", "samples")}
+    return Batch(rows(FIX, parts["fixes"]), rows(SIGHTING, parts["sightings"]), rows(SAMPLE, parts["samples"]))
+
+
+class Run:
+    """A detector with its state, and what it has found so far."""
+
+    def __init__(self, detector: Detector[Any], site: Site = SITE) -> None:
+        self.detector, self.site = detector, site
+        self.state = detector.start(site)
+        self.now = 0
+        self.found: list[Finding] = []
+
+    def step(self, some: Sequence[Row], now: int | None = None) -> list[Finding]:
+        self.now = max([self.now, now or 0, *(r.received for r in some)])
+        found = list(self.detector.step(self.state, batch_of(some), self.now, self.site))
+        self.found += found
+        return found
+
+    def tick(self, now: int) -> None:
+        self.step([], now)
+
+    def close(self) -> list[str]:
+        """Everything waiting is told; the findings in one comparable order."""
+        self.tick(self.now + 100 * SECOND)
+        return told(self.found)
+
+
+def told(found: Iterable[Finding]) -> list[str]:
+    return sorted(json.dumps(dataclasses.asdict(f), sort_keys=True, allow_nan=True) for f in found)
+
+
+def cut(world: Sequence[Row], draw: random.Random, longest: int) -> list[list[Row]]:
+    """Random batches of up to ``longest`` rows, each shuffled."""
+    batches, i = [], 0
+    while i < len(world):
+        size = draw.randint(1, longest)
+        batches.append(draw.sample(list(world[i : i + size]), len(world[i : i + size])))
+        i += size
+    return batches
+
+
+def run_cut(kind: str, world: Sequence[Row], seed: int, longest: int, ticks: Sequence[int] = ()) -> list[str]:
+    """The findings of one cut. A tick is a moment at which the feed was listened to: the same in every cut."""
+    run, draw = Run(small(kind)), random.Random(seed)
+    edges = [0, *sorted(ticks), 1 << 62]
+    for begin, end in pairwise(edges):
+        for part in cut([r for r in world if begin < r.received <= end], draw, longest):
+            run.step(part)
+        if end < 1 << 62:
+            run.tick(end)
+    return run.close()
+
+
+# ── The law ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+@pytest.mark.parametrize("kind", KINDS)
+@few
+@given(world=worlds, seed=st.integers(0, 999), ticks=st.lists(st.integers(-5, 800), max_size=6))
+@example(world=a_world(1, 3, 2, 700), seed=1, ticks=[100, 350])
+def test_any_cut_into_batches_gives_the_same_findings(kind: str, world: list[Row], seed: int, ticks: list[int]) -> None:
+    moments = [BEGIN + t * SECOND for t in ticks]
+    coarse = run_cut(kind, world, seed, len(world), moments)
+    assert run_cut(kind, world, seed, 3, moments) == coarse
+    assert run_cut(kind, world, seed + 1, 200, moments) == coarse
+    event(f"{kind}: {'findings' if coarse else 'nothing found'}")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_worlds_hold_findings(kind: str) -> None:
+    """The laws say little of worlds in which nothing is found."""
+    counts = [len(run_cut(kind, a_world(seed, 3, 2, 700), seed, 100)) for seed in range(8)]
+    assert np.mean(np.array(counts) > 3) > 0.7, counts
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@few
+@given(world=worlds, share=st.floats(0.2, 0.9), seed=st.integers(0, 999))
+@example(world=a_world(1, 3, 2, 700), share=0.8, seed=1)
+def test_a_state_refilled_from_the_store_goes_on_like_one_that_never_stopped(
+    kind: str, world: list[Row], share: float, seed: int
+) -> None:
+    detector, draw = small(kind), random.Random(seed)
+    never = Run(detector)
+    for part in cut(world, draw, 50):
+        never.step(part)
+    stop = BEGIN + int(share * 700 * SECOND)
+    before, after = [r for r in world if r.received <= stop], [r for r in world if r.received > stop]
+    assume(before)
+    fresh = Run(detector)
+    stored = [r for r in before if r.at >= stop - int(detector.memory * SECOND)]
+    # In the order in which it follows them, and in slices of another length than the live batches.
+    stored.sort(key=lambda r: r.received if detector.by_reception else r.at)
+    for i in range(0, len(stored), 400):
+        fresh.step(stored[i : i + 400])
+    for part in cut(after, draw, 50):
+        fresh.step(part)
+    never.close(), fresh.close()
+    later = told(f for f in never.found if f.until > stop)
+    assert told(f for f in fresh.found if f.until > stop) == later
+    event(f"{kind}: {'findings' if later else 'nothing found'} after the restart")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@few
+@given(world=worlds, seed=st.integers(0, 999))
+def test_repeated_rows_change_nothing(kind: str, world: list[Row], seed: int) -> None:
+    """Within the batch, and redelivered later within the detector's memory."""
+    draw, run = random.Random(seed), Run(small(kind))
+    for i, part in enumerate(parts := cut(world, draw, 80)):
+        since = parts[i][0].received - int(run.detector.memory * SECOND)
+        earlier = [r for p in parts[:i] for r in p if r.received > since]
+        again = [draw.choice(part) for _ in range(3)] + [draw.choice(earlier) for _ in range(8) if earlier]
+        run.step(draw.sample([*part, *again], len(part) + len(again)))
+    assert run.close() == run_cut(kind, world, seed, len(world))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@few
+@given(world=worlds, seed=st.integers(0, 999))
+def test_batches_by_device_are_like_batches_by_time(kind: str, world: list[Row], seed: int) -> None:
+    by_time, by_device = Run(small(kind)), Run(small(kind))
+    for i in range(0, len(world), 100):
+        part = world[i : i + 100]
+        by_time.step(part)
+        by_device.step(sorted(part, key=lambda r: (r.values[0], -r.at)))
+    assert by_device.close() == by_time.close()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@few
+@given(world=worlds)
+def test_the_same_again_gives_the_same_again(kind: str, world: list[Row]) -> None:
+    assert run_cut(kind, world, 7, 60) == run_cut(kind, world, 7, 60)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@few
+@given(world=worlds, seed=st.integers(0, 999))
+def test_a_site_that_grows_is_like_one_that_was_whole(kind: str, world: list[Row], seed: int) -> None:
+    """The last devices are registered while the detector runs; nothing of theirs is heard before."""
+    register = BEGIN + 60 * SECOND
+    world = [r for r in world if r.values[0] < TERMINALS[2] or r.received > register]
+    grown, whole = Run(small(kind), a_site(devices=TERMINALS[2])), Run(small(kind))
+    for part in cut([r for r in world if r.received <= register], random.Random(seed), 30):
+        grown.step(part)
+        whole.step(part)
+    grown.site = SITE
+    for part in cut([r for r in world if r.received > register], random.Random(seed), 30):
+        grown.step(part)
+        whole.step(part)
+    assert grown.close() == whole.close()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@few
+@given(world=worlds, seed=st.integers(0, 999))
+def test_empty_batches_change_nothing(kind: str, world: list[Row], seed: int) -> None:
+    run = Run(small(kind))
+    assert run.step([], BEGIN) == []
+    run = Run(small(kind))
+    for part in cut(world, random.Random(seed), 100):
+        run.step(part)
+        run.step([], run.now)
+    assert run.close() == run_cut(kind, world, seed, len(world))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@few
+@given(world=worlds, data=st.data())
+def test_one_row_and_unknown_devices(kind: str, world: list[Row], data: st.DataObject) -> None:
+    """Any single row is taken, also of a device that the site does not know."""
+    row = data.draw(st.sampled_from(world))
+    for device in (row.values[0], 500):
+        run = Run(small(kind))
+        run.step([Row(row.received, row.kind, (device, *row.values[1:]))])
+        assert len(run.close()) == (kind == "sos" and row.kind == "fixes" and bool(row.values[9] & Flag.SOS))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@few
+@given(world=worlds, seed=st.integers(0, 999))
+def test_unknown_numbers_are_borne(kind: str, world: list[Row], seed: int) -> None:
+    """NaN in any column of numbers of a quarter of the rows: nothing breaks, and the law still holds."""
+    draw = random.Random(seed)
+    holed = []
+    for row in world:
+        values = list(row.values)
+        if draw.random() < 0.25:
+            for i, value in enumerate(values):
+                if isinstance(value, float) and draw.random() < 0.5:
+                    values[i] = NAN
+        holed.append(Row(row.received, row.kind, tuple(values)))
+    assert run_cut(kind, holed, seed, 40) == run_cut(kind, holed, seed, len(holed))
+
+
+# ── What findings are ───────────────────────────────────────────────────────────────────────────────────────────────
+@pytest.mark.parametrize("kind", KINDS)
+@few
+@given(world=worlds)
+def test_findings_are_readable_and_can_be_stored(kind: str, world: list[Row]) -> None:
+    run = Run(small(kind))
+    run.step(world)
+    run.close()
+    for f in run.found:
+        assert f.kind == kind
+        assert f.subject
+        assert "|" not in f.subject, "it separates the parts of a fingerprint"
+        assert f.zone == "" or f.zone in SITE.zones
+        assert BEGIN <= f.since <= f.until <= run.now
+        assert 0 < f.score <= 1
+        assert all(type(v) is int for v in (f.since, f.until))
+        assert all(type(v) is float for v in (f.lon, f.lat, f.score))
+        for text in (f.sentence.zh, f.sentence.en):
+            assert len(text) > 15
+            assert "nan" not in text.lower()
+        assert any("\u4e00" <= c <= "\u9fff" for c in f.sentence.zh)
+        assert f.sentence.en.isascii() or "°" in f.sentence.en
+        proof = json.loads(json.dumps(f.evidence, allow_nan=False))
+        assert proof == f.evidence, "plain JSON values only"
+        assert set(proof) == {"geojson", "numbers"}
+        assert proof["geojson"]["type"] == "FeatureCollection"
+        assert 1 <= len(proof["geojson"]["features"]) <= 100
+        for feature in proof["geojson"]["features"]:
+            assert feature["type"] == "Feature"
+            assert isinstance(feature["properties"], dict)
+            assert feature["geometry"] is None or shapely.from_geojson(json.dumps(feature["geometry"])).is_valid
+        assert all(isinstance(v, int | float | bool | None) for v in proof["numbers"].values())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_detector_is_a_frozen_dataclass_of_thresholds(kind: str) -> None:
+    made = DETECTORS[kind]
+    detector: Any = made()
+    assert made.kind == detector.kind == kind
+    assert isinstance(made.by_reception, bool)
+    assert detector.memory > 0
+    assert made.__doc__
+    assert all(word in made.__doc__ for word in ("Definition.", "How it fails.", "Source:", ">>> "))
+    fields = dataclasses.fields(detector)
+    assert fields
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(detector, fields[0].name, 1.0)
+    assert detector == made()
+    assert hash(detector) == hash(made())
+
+
+@pytest.mark.parametrize(("kind", "name"), [(k, f.name) for k in KINDS for f in dataclasses.fields(DETECTORS[k]())])
+def test_a_wrong_threshold_is_named_with_its_value(kind: str, name: str) -> None:
+    for wrong in (-1.0, math.nan, math.inf, "soon", None, True, [""], [3]):
+        with pytest.raises(WrongThreshold, match=rf"^{kind}\.{name} = .*: expected ") as caught:
+            DETECTORS[kind](**{name: wrong})
+        assert repr(wrong) in str(caught.value)
