@@ -8,11 +8,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from simulators.chance import Floats, Keys, drift, name_key, uniform
+from simulators.chance import Floats, Keys, drifts, name_key, uniform
 from simulators.places import Line, Spot
 
 TICK: Final = 1.0  # seconds of world time in one step
-WEAVE: Final = 2.5  # people do not walk on a drawn line: metres to either side
+MOOD: Final = 25  # ticks from one pace to another
 PAUSE, PAUSE_LENGTH, PACE, WEAVE_X, WEAVE_Y = range(1, 6)  # purposes of draws
 
 
@@ -41,6 +41,7 @@ class Bodies:
         self._leg: NDArray[np.int64] = np.zeros(0, np.int64)  # which piece of the way
         self._ways: list[Line] = []
         self._reached: list[Floats] = []  # distance from the way's start at each of its points
+        self._moods: tuple[int, Floats, Floats] | None = None
         self._table: tuple[NDArray[np.int64], NDArray[np.int64], Floats, Line] | None = None
 
     def add(self, name: str, spot: Spot, carries: Carries) -> int:
@@ -50,6 +51,7 @@ class Bodies:
         self.present[slot] = True
         self.carries[slot] = carries
         self.keys[slot] = name_key(self._seed, "body", name)
+        self._moods = None
         self.restless[slot] = self.weave[slot] = self.pace[slot] = 0.0
         self.x[slot], self.y[slot] = spot
         self.stand(slot)
@@ -90,12 +92,21 @@ class Bodies:
         walking = self._along < self._length
         self._pause(walking, tick)
         going = walking & (self.paused_until <= tick)
-        pace = self.pace * (1.0 + 0.12 * drift(self.keys, PACE, np.full(self.size, tick / 25.0)))
+        pace = self.pace * (1.0 + 0.12 * self._mood(tick))
         self._along = np.minimum(self._along + np.where(going, pace * TICK, 0.0), self._length)
         x, y = self._look_up()
         self.vx, self.vy = (x - self.x) / TICK, (y - self.y) / TICK
         self.x, self.y = x, y
         return np.flatnonzero(walking & (self._along >= self._length))
+
+    def _mood(self, tick: int) -> Floats:
+        """How much faster or slower than usual everybody goes, -1..1: it wanders over minutes."""
+        knot, share = divmod(tick, MOOD)
+        if self._moods is None or self._moods[0] != knot:
+            here, there = (2.0 * uniform(self.keys, PACE, n) - 1.0 for n in (knot, knot + 1))
+            self._moods = (knot, here, there)
+        _, here, there = self._moods
+        return here + share / MOOD * (there - here)
 
     def _pause(self, walking: NDArray[np.bool_], tick: int) -> None:
         """People stop to look, to talk, to phone: mostly for a quarter of a minute, seldom for two."""
@@ -120,10 +131,8 @@ class Bodies:
         share = np.divide(self._along - reached[at], step, out=np.zeros(self.size), where=step > 0)[:, None]
         place = line[at] + share * (line[at + 1] - line[at])
         taper = np.minimum(1.0, np.minimum(self._along, self._length - self._along) / 25.0) * self.weave
-        return (
-            place[:, 0] + taper * drift(self.keys, WEAVE_X, self._along / 45.0),
-            place[:, 1] + taper * drift(self.keys, WEAVE_Y, self._along / 45.0),
-        )
+        aside = taper * drifts(self.keys, (WEAVE_X, WEAVE_Y), self._along / 45.0)
+        return place[:, 0] + aside[0], place[:, 1] + aside[1]
 
     def _build(self) -> None:
         """All ways in one table: first and last row of each way; per row the distance from its start and the place."""

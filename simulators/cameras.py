@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from devices.readings import SECOND
 from devices.registry import Device
 from simulators.bodies import Bodies, Carries
-from simulators.chance import Floats, Keys, bits, name_key, normal, uniform
+from simulators.chance import Floats, Keys, dice, name_key, normals, uniform
 from simulators.crowds import Crowd
 from simulators.places import Ground, Spot
 from simulators.radio import HEARTBEAT
 from simulators.wire import Message, Speaker, seconds, whole_ms
 
-SEEN, CONFIDENCE, WRONG_X, WRONG_Y, TRACK, BREAK, FALSE, FALSE_PLACE, COUNT, PHASE = range(70, 80)  # purposes of draws
+SEEN, CONFIDENCE, WRONG_X, WRONG_Y, BREAK, FALSE, PHASE, FALSE_PLACE = range(70, 78)  # purposes of draws
 PERIOD: Final = 4.0  # s between looks, where the device promises nothing
 FIELD: Final = 90.0  # degrees of view, where the device's properties say nothing
 RANGE: Final = 600.0  # m
@@ -46,6 +46,10 @@ LABELS: Final = (
     Label(Carries.NET, "net", 0.75, 0.63),
     Label(Carries.BOAT, "boat", 0.96, 0.90),
 )
+_BITS = np.array([int(label.bit) for label in LABELS])
+_SALTS: Keys = np.array([name_key("label", label.name) for label in LABELS], np.uint64)
+_SEEN = np.array([label.seen for label in LABELS])
+_SURE = np.array([label.confidence for label in LABELS])
 
 
 @dataclass(slots=True)
@@ -72,8 +76,8 @@ class Cameras:
         self._speakers = [Speaker(d) for d in devices]
         self._period = np.array([max(1.0, d.interval or PERIOD) for d in devices]) * SECOND
         self._next = start + uniform(self.keys, PHASE, 0) * self._period
-        self._look = np.zeros(len(devices), np.int64)
-        self._tracks: dict[tuple[int, int, str], Track] = {}
+        self._look: Keys = np.zeros(len(devices), np.uint64)
+        self._tracks: dict[int, Track] = {}  # by the key of camera, body and label
 
     def sight(self, x: Floats, y: Floats) -> Floats:
         """Distance of each place (k,) from each camera (n,) where it is in view, inf elsewhere; shape (n, k)."""
@@ -91,45 +95,46 @@ class Cameras:
         due = np.flatnonzero(self._next <= now)
         if not len(due):
             return []
-        slots = np.flatnonzero(bodies.present)
-        distance = self._sight(due, bodies.x[slots], bodies.y[slots])
-        sent = []
-        for row, camera in enumerate(due.tolist()):
-            at = whole_ms(self._next[camera])
-            objects = self._report(camera, at, slots[np.isfinite(distance[row])], bodies) + self._mistake(camera, at)
-            if objects:
-                sent.append(self._speakers[camera].say(at, "sighting", objects[0] if len(objects) == 1 else objects))
-            self._look[camera] += 1
-            self._next[camera] += self._period[camera]
+        times = {camera: whole_ms(self._next[camera]) for camera in due.tolist()}
+        seen: dict[int, list[dict[str, Any]]] = {}
+        self._report(due, times, bodies, seen)
+        self._mistake(due, times, seen)
+        self._look[due] += np.uint64(1)
+        self._next[due] += self._period[due]
         self._forget(now)
-        return sent
+        return [
+            self._speakers[camera].say(times[camera], "sighting", objects[0] if len(objects) == 1 else objects)
+            for camera, objects in sorted(seen.items())
+        ]
 
     # ── One look ────────────────────────────────────────────────────────────────────────────────────────────────────
-    def _report(self, camera: int, at: int, slots: NDArray[np.int64], bodies: Bodies) -> list[dict[str, Any]]:
-        """What is made out of the bodies in view."""
-        if not len(slots):
-            return []
-        keys = bodies.keys[slots] ^ self.keys[camera]
-        look = int(self._look[camera])
-        x, y, pace = bodies.x[slots], bodies.y[slots], np.hypot(bodies.vx[slots], bodies.vy[slots])
-        share = np.hypot(x - self.x[camera], y - self.y[camera]) / self.range[camera]
+    def _report(
+        self, due: NDArray[np.int64], times: dict[int, int], bodies: Bodies, seen: dict[int, list[dict[str, Any]]]
+    ) -> None:
+        """What the cameras ``due`` make out of the bodies in view, one row for each camera, body and label."""
+        visible = np.flatnonzero(bodies.present & (bodies.carries > 0))
+        distance = self._sight(due, bodies.x[visible], bodies.y[visible])
+        row, column = np.nonzero(np.isfinite(distance))
+        label, pair = np.nonzero(bodies.carries[visible[column]] & _BITS[:, None])
+        camera, slot = due[row[pair]], visible[column[pair]]
+        if not len(camera):
+            return
+        keys, look = bodies.keys[slot] ^ self.keys[camera] ^ _SALTS[label], self._look[camera]
+        share = distance[row, column][pair] / self.range[camera]
+        hits = np.flatnonzero(uniform(keys, SEEN, look) < _SEEN[label] * (1.0 - 0.35 * share**2))
+        camera, slot, label = camera[hits], slot[hits], label[hits]
+        keys, look, share = keys[hits], look[hits], share[hits]
+        noise = normals(keys, (CONFIDENCE, WRONG_X, WRONG_Y), look)
+        sure = _SURE[label] - 0.18 * share + 0.06 * noise[0]
         wrong = 1.5 + 0.006 * share * self.range[camera]  # m: a pixel is wider far off
-        objects = []
-        for number, label in enumerate(LABELS):
-            seen = uniform(keys, SEEN + 100 * number, look) < label.seen * (1.0 - 0.35 * share**2)
-            seen &= (bodies.carries[slots] & int(label.bit)) != 0
-            hits = np.flatnonzero(seen)
-            if not len(hits):
-                continue
-            sure = label.confidence - 0.18 * share[hits] + 0.06 * normal(keys[hits], CONFIDENCE + 100 * number, look)
-            px = x[hits] + wrong[hits] * normal(keys[hits], WRONG_X + 100 * number, look)
-            py = y[hits] + wrong[hits] * normal(keys[hits], WRONG_Y + 100 * number, look)
-            who = zip(bodies.keys[slots[hits]].tolist(), pace[hits].tolist(), strict=True)
-            found = zip(who, sure.tolist(), px.tolist(), py.tolist(), strict=True)
-            for (body, speed), confidence, east, north in found:
-                track = self._track(camera, body, label.name, at, speed)
-                objects.append(self._object(at, label.name, confidence, track, (east, north)))
-        return objects
+        x, y = bodies.x[slot] + wrong * noise[1], bodies.y[slot] + wrong * noise[2]
+        pace = np.hypot(bodies.vx[slot], bodies.vy[slot])
+        loses = uniform(keys, BREAK, look) < (BREAKS[0] + BREAKS[1] * pace) * self._period[camera] / SECOND
+        rows = zip(*(a.tolist() for a in (camera, label, keys, loses, sure, x, y)), strict=True)
+        for which, kind, key, lost, confidence, east, north in rows:
+            at, name = times[which], LABELS[kind].name
+            track = self._track(key, name, at, lost)
+            seen.setdefault(which, []).append(self._object(at, name, confidence, track, (east, north)))
 
     def _object(self, at: int, label: str, confidence: float, track: str, spot: Spot) -> dict[str, Any]:
         lon, lat = self._ground.frame.degrees(*spot)
@@ -137,33 +142,27 @@ class Cameras:
         return {"t": seconds(at), "label": label, "conf": round(sure, 2), "track": track,
                 "lon": round(lon, 6), "lat": round(lat, 6)}  # fmt: skip
 
-    def _track(self, camera: int, body: int, label: str, at: int, pace: float) -> str:
+    def _track(self, key: int, label: str, at: int, lost: bool) -> str:
         """The camera's own number for what it follows; now and then it loses it and begins another."""
-        track = self._tracks.get((camera, body, label))
-        key = np.array([body], np.uint64) ^ self.keys[camera]
-        lost = (BREAKS[0] + BREAKS[1] * pace) * float(self._period[camera]) / SECOND
-        if (
-            track is None
-            or at - track.seen > FORGETS * SECOND
-            or uniform(key, BREAK, int(self._look[camera]) * 8 + len(label))[0] < lost
-        ):
-            name = f"{label[0]}{int(bits(key, TRACK, at + len(label))[0]) >> 32:08x}"
-            track = self._tracks[camera, body, label] = Track(name, at)
+        track = self._tracks.get(key)
+        if track is None or lost or at - track.seen > FORGETS * SECOND:
+            track = self._tracks[key] = Track(_name(key, label, at), at)
         track.seen = at
         return track.name
 
-    def _mistake(self, camera: int, at: int) -> list[dict[str, Any]]:
+    def _mistake(self, due: NDArray[np.int64], times: dict[int, int], seen: dict[int, list[dict[str, Any]]]) -> None:
         """Something that is not there, seen once."""
-        key, look = self.keys[camera : camera + 1], int(self._look[camera])
-        if uniform(key, FALSE, look)[0] >= FALSE_RATE * float(self._period[camera]) / SECOND:
-            return []
-        kind, across, away = (float(uniform(key, FALSE_PLACE + i, look)[0]) for i in (0, 100, 200))
-        label = LABELS[min(3, int(kind * kind * 4))].name  # mostly persons
-        distance, aside = self.range[camera] * (0.2 + 0.8 * away), (across - 0.5) * 0.8
-        x = self.x[camera] + distance * (self._east[camera] + aside * self._north[camera])
-        y = self.y[camera] + distance * (self._north[camera] - aside * self._east[camera])
-        name = f"{label[0]}{int(bits(key, TRACK, at)[0]) >> 32:08x}"
-        return [self._object(at, label, 0.32 + 0.2 * across, name, (float(x), float(y)))]
+        chance = FALSE_RATE * self._period[due] / SECOND
+        for camera in due[uniform(self.keys[due], FALSE, self._look[due]) < chance].tolist():
+            key, look = self.keys[camera : camera + 1], int(self._look[camera])
+            kind, across, away = (float(uniform(key, FALSE_PLACE + i, look)[0]) for i in range(3))
+            label = LABELS[min(3, int(kind * kind * 4))].name  # mostly persons
+            distance, aside = self.range[camera] * (0.2 + 0.8 * away), (across - 0.5) * 0.8
+            x = self.x[camera] + distance * (self._east[camera] + aside * self._north[camera])
+            y = self.y[camera] + distance * (self._north[camera] - aside * self._east[camera])
+            name = _name(int(key[0]), label, times[camera])
+            thing = self._object(times[camera], label, 0.32 + 0.2 * across, name, (float(x), float(y)))
+            seen.setdefault(camera, []).append(thing)
 
     def _forget(self, now: int) -> None:
         if len(self._tracks) > 4_000:
@@ -177,17 +176,16 @@ class Counters:
     def __init__(self, seed: int, devices: Sequence[Device], crowds: Sequence[Crowd], start: int) -> None:
         self.devices, self._crowds = tuple(devices), tuple(crowds)
         self._speakers = [Speaker(d) for d in devices]
-        self._keys: Keys = np.array([name_key(seed, "counter", d.code) for d in devices], np.uint64)
+        self._dice = [dice(seed, "counter", d.code) for d in devices]
         self._period = np.array([max(1.0, d.interval or PERIOD) for d in devices]) * SECOND
-        self._next = start + uniform(self._keys, PHASE, 0) * self._period
+        self._next = np.array([start + d.random() * p for d, p in zip(self._dice, self._period, strict=True)])
 
     def tick(self, now: int) -> list[Message]:
         """The counts that fall into the tick ending at ``now``."""
         sent = []
         for camera in np.flatnonzero(self._next <= now).tolist():
             at, crowd = whole_ms(self._next[camera]), self._crowds[camera]
-            error = float(normal(self._keys[camera : camera + 1], COUNT, at)[0])
-            count = max(0, round(crowd.people * (1.0 + COUNT_ERROR * error)))
+            count = max(0, round(crowd.people * (1.0 + COUNT_ERROR * self._dice[camera].gauss(0.0, 1.0))))
             lon, lat = crowd.place
             content = {"t": seconds(at), "label": "person", "n": count, "conf": 0.8, "lon": lon, "lat": lat}
             if count:
@@ -215,6 +213,11 @@ class Heartbeats:
     def status(self, index: int, at: int, *, online: bool = True) -> Message:
         """One device's status, retained by the broker."""
         return self.speakers[index].say(at, "status", {"t": seconds(at), "online": online})
+
+
+def _name(key: int, label: str, at: int) -> str:
+    """A camera's number for a track."""
+    return f"{label[0]}{name_key(key, label, at) >> 32:08x}"
 
 
 def watched_crowd(device: Device, crowds: Sequence[Crowd], ground: Ground) -> Crowd | None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import math
 import random
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -58,17 +59,26 @@ def uniform(keys: Keys, purpose: int, count: int | Keys) -> Floats:
 
 def normal(keys: Keys, purpose: int, count: int | Keys) -> Floats:
     """Standard normal numbers (the sum of eight 16-bit uniforms, so within ±4.9), shape (n,) of ``keys``."""
-    first = bits(keys, purpose, count)
+    return np.asarray(normals(keys, (purpose,), count)[0])
+
+
+def normals(keys: Keys, purposes: Sequence[int], count: int | Keys) -> Floats:
+    """The same for several purposes at once, shape (len(purposes), n)."""
+    steps = np.array([(p * _STREAM) & _MASK for p in purposes], np.uint64)
+    first = bits(keys[None, :] + steps[:, None], 0, count)
     both = np.stack([first, _mixed(first + np.uint64(_GOLDEN))], axis=-1)
     halves = both.view(np.uint16).sum(axis=-1, dtype=np.float64)  # 8 per key
     return np.asarray((halves / 65536.0 - 4.0) / _SPREAD)
 
 
-def drift(keys: Keys, purpose: int, at: Floats) -> Floats:
-    """A slowly wandering number in [-1, 1] at the positions ``at``: hashed knots at whole numbers, straight between."""
+def drifts(keys: Keys, purposes: Sequence[int], at: Floats) -> Floats:
+    """Numbers in [-1, 1] that wander slowly with ``at`` (n,): hashed at whole numbers, straight between.
+
+    Shape (len(purposes), n).
+    """
     knot = np.floor(at)
     share = at - knot
     number = knot.astype(np.int64).astype(np.uint64)
-    here = uniform(keys, purpose, number)
-    there = uniform(keys, purpose, number + np.uint64(1))
-    return 2.0 * (here + share * (there - here)) - 1.0
+    streams = keys[None, :] + np.array([(p * _STREAM) & _MASK for p in purposes], np.uint64)[:, None]
+    here, there = uniform(streams, 0, number), uniform(streams, 0, number + np.uint64(1))
+    return np.asarray(2.0 * (here + share * (there - here)) - 1.0)

@@ -27,6 +27,7 @@ BANK: Final = 12.0  # the path on the bank runs so many metres from the water's 
 OFFSHORE: Final = 150.0  # boats on patrol keep so far from the bank
 DRAUGHT: Final = 8.0  # no boat goes nearer to the bank
 ROUTE: Final = 2_400.0  # length of a shore round where the site draws none; twice that for a boat
+STATION: Final = 60.0  # metres from a round to its station
 SHORT: Final = 200.0  # a shorter piece of shore is no round
 
 
@@ -71,6 +72,8 @@ class Ground:
         self.fairway = _ring(_inside(self.lake, OFFSHORE))
         self.zones = {z.code: self.frame.metres(z.geometry) for z in zones}
         self._patrol_zones = [z for z in zones if z.kind == "patrol"]
+        on_foot = [self.zones[z.code] for z in self._patrol_zones if z.properties.get("by") != "boat"]
+        self.walks = [line for line in on_foot if line.geom_type == "LineString"] or [self.bank]
         self._areas = {a.code: a for a in areas}
         self._villages = sorted({d.area for d in devices if d.kind == "terminal"})
         self._homes = self._village_spots(devices)
@@ -104,11 +107,10 @@ class Ground:
             away = -away
         return float(spot[0] + distance * away[0]), float(spot[1] + distance * away[1])
 
-    def station(self, route: Line, number: int) -> Spot:
-        """Where the patrol of a route rests: inland of its middle, the ``number``-th place of its house."""
+    def station(self, route: Line) -> Spot:
+        """Where the patrols of a route rest: inland of its middle."""
         middle = LineString(route).interpolate(0.5, normalized=True)
-        x, y = self.inland((middle.x, middle.y), 140.0)
-        return x + 3.0 * (number % 4), y + 3.0 * (number // 4 % 4)
+        return self.inland((middle.x, middle.y), STATION)
 
     def harbour(self, route: Line) -> Spot:
         """Where the boat of a route lies: close to the bank, near the route's beginning."""

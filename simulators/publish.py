@@ -200,14 +200,15 @@ async def simulate(
             log.warning("simulator_command_not_understood", topic=topic, payload=payload[:200])
 
     link = Link(mqtt_url, world.command_topics(), heard)
-    labels = _Truth(truth)
+    labels, report = _Truth(truth), on_progress or (lambda _: None)
     async with asyncio.TaskGroup() as tasks:
         connection = tasks.create_task(link.run(), name="simulator link")
         try:
-            await _live(world, link, labels, speed, duration, on_progress or (lambda _: None))
+            await _live(world, link, labels, speed, duration, report)
         finally:
             if not connection.done():
                 await _stop(world, link, labels)
+            report(_progress(world, link, duration))
             connection.cancel()
 
 
@@ -234,10 +235,14 @@ async def _live(
         if skipped != sum(world.plot.skipped.values()):
             skipped = sum(world.plot.skipped.values())
             log.info("simulator_found_no_place_for", **world.plot.skipped)
-        done = 0.0 if duration is None else (world.now - world.start) / max(duration * SECOND, 1.0)
-        live = _wall() - world.now < 3 * SECOND
-        report(Progress(moment(world.now), done, link.published, len(link.outbox), live))
+        report(_progress(world, link, duration))
         await asyncio.sleep(BEAT)
+
+
+def _progress(world: World, link: Link, duration: float | None) -> Progress:
+    done = 0.0 if duration is None else (world.now - world.start) / max(duration * SECOND, 1.0)
+    live = _wall() - world.now < 3 * SECOND
+    return Progress(moment(world.now), done, link.published, len(link.outbox), live)
 
 
 async def _stop(world: World, link: Link, labels: _Truth) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from devices.readings import SECOND
 from devices.registry import Device
 from simulators.bodies import Bodies
-from simulators.chance import Floats, Keys, dice, name_key, normal, uniform
+from simulators.chance import Floats, Keys, dice, name_key, normals, uniform
 from simulators.places import Ground, Spot
 from simulators.truth import Diary
 from simulators.wire import Message, Speaker, seconds, whole_ms
@@ -22,6 +22,7 @@ CORRELATION: Final = 40.0  # s, over which the error of a receiver that is carri
 HOLD: Final = 8.0  # times as long while it lies still: receivers hold their place then
 TREES: Final = 2.4  # times the error under a canopy
 HEARTBEAT: Final = 300.0  # s between statuses
+NEVER: Final = np.iinfo(np.int64).max
 ARRAY: Final = 500  # fixes in one store-and-forward array at most
 DRAIN: Final = 5.0 / 3600  # percent of the battery per second on duty
 RECHARGE: Final = 60.0 / 3600
@@ -31,13 +32,21 @@ class Patches:
     """Patches of ground where trees stand, or where the network does not reach. ``rounds`` (n, 3): x, y, radius."""
 
     def __init__(self, seed: int, name: str, ground: Ground, every: float, smallest: float, largest: float) -> None:
-        draw = dice(seed, "patches", name)
-        found, along = [], draw.uniform(0.3, 1.0) * every
-        while along < ground.bank.length:
-            spot = ground.bank.interpolate(along)
-            found.append((spot.x + draw.uniform(-8, 8), spot.y + draw.uniform(-8, 8), draw.uniform(smallest, largest)))
-            along += draw.uniform(0.6, 1.4) * every
+        found = []
+        for number, walk in enumerate(ground.walks):
+            draw = dice(seed, "patches", name, number)
+            along = draw.uniform(0.0, 1.0) * every
+            while along < walk.length:
+                x, y = walk.interpolate(along).coords[0]
+                found.append((x + draw.uniform(-8, 8), y + draw.uniform(-8, 8), draw.uniform(smallest, largest)))
+                along += draw.uniform(0.6, 1.4) * every
         self.rounds = np.array(found).reshape(-1, 3)
+
+    def keep_clear(self, spots: Sequence[Spot], margin: float) -> None:
+        """Take away the patches that reach within ``margin`` metres of a spot."""
+        places = np.array(spots, np.float64).reshape(-1, 2)
+        near = np.hypot(*(self.rounds[:, None, :2] - places[None]).transpose(2, 0, 1)) < self.rounds[:, 2:] + margin
+        self.rounds = self.rounds[~near.any(axis=1)]
 
     def cover(self, x: Floats, y: Floats, margin: float = 0.0) -> NDArray[np.bool_]:
         """Whether each place, shape (n,), lies in a patch, or nearer to one than ``margin`` metres."""
@@ -58,7 +67,7 @@ class Radios:
         self.trees = Patches(seed, "trees", ground, 700.0, 25.0, 90.0)
         self.holes = Patches(seed, "holes", ground, 2_600.0, 30.0, 65.0)
         self.alive = np.ones(len(devices), bool)
-        self.alarm = np.zeros(len(devices), bool)  # fixes carry the SOS mark
+        self.alarm = np.full((2, len(devices)), NEVER)  # from when to when (UTC µs) fixes carry the SOS mark
         self.battery = 45.0 + 55.0 * uniform(self.keys, CHARGE, 0)
         self.interval = np.maximum(1.0, [d.interval or 10.0 for d in devices])
         self._keep = np.array([[math.exp(-i / c) for i in self.interval] for c in (CORRELATION, HOLD * CORRELATION)])
@@ -66,7 +75,7 @@ class Radios:
         self._beat_of_fix = start + uniform(self.keys, PHASE, 0) * self.interval * SECOND
         self._next = self._beat_of_fix + _late(self.keys, self._number)
         self._beat = start + (2.0 + 8.0 * uniform(self.keys, PHASE, 1)) * SECOND
-        self._error = np.stack([normal(self.keys, ERROR, 2**40), normal(self.keys, ERROR_Y, 2**40)])
+        self._error = normals(self.keys, (ERROR, ERROR_Y), 2**40)
         self._shade = np.ones(len(devices))
         self._quality = (3.0 + 5.0 * uniform(self.keys, QUALITY, 0)) / math.sqrt(2)  # m per axis: 3-8 m in the plane
         self._stored: dict[int, list[dict[str, Any]]] = {}
@@ -106,10 +115,10 @@ class Radios:
         x, y = self._bodies.x[slots] - vx * back, self._bodies.y[slots] - vy * back
         sigma = self._uncertainty(due, x, y)
         x, y = x + self._error[0, due] * sigma, y + self._error[1, due] * sigma
-        number = self._number[due]
-        speed = np.maximum(0.0, np.hypot(vx, vy) + 0.08 * normal(keys, SPEED, number))
-        course = np.degrees(np.arctan2(vx, vy)) + 4.0 * normal(keys, COURSE, number)
-        accuracy = sigma * np.maximum(0.6, 1.2 + 0.2 * normal(keys, ACCURACY, number))
+        noise = normals(keys, (SPEED, COURSE, ACCURACY), self._number[due])
+        speed = np.maximum(0.0, np.hypot(vx, vy) + 0.08 * noise[0])
+        course = np.degrees(np.arctan2(vx, vy)) + 4.0 * noise[1]
+        accuracy = sigma * np.maximum(0.6, 1.2 + 0.2 * noise[2])
         lon, lat = self._ground.frame.degrees(x, y)
         fixes = [
             {"t": seconds(t), "lon": round(o, 7), "lat": round(a, 7), "spd": round(s, 2), "hdg": round(c) % 360,
@@ -117,11 +126,11 @@ class Radios:
             for t, o, a, s, c, e, b in zip(at.tolist(), lon.tolist(), lat.tolist(), speed.tolist(), course.tolist(),
                                            accuracy.tolist(), self.battery[due].tolist(), strict=True)
         ]  # fmt: skip
-        for fix, unit in zip(fixes, due.tolist(), strict=True):
+        for fix in fixes:
             if fix["spd"] < 0.3:
                 del fix["hdg"]  # who stands has no course
-            if self.alarm[unit]:
-                fix["sos"] = True
+        for i in np.flatnonzero((self.alarm[0, due] <= at) & (at < self.alarm[1, due])).tolist():
+            fixes[i]["sos"] = True
         self._number[due] += np.uint64(1)
         self._beat_of_fix[due] += self.interval[due] * SECOND
         self._next[due] = self._beat_of_fix[due] + _late(keys, self._number[due])
@@ -132,16 +141,16 @@ class Radios:
         slots = self.slots[due]
         still = np.hypot(self._bodies.vx[slots], self._bodies.vy[slots]) < 0.2
         keep = self._keep[still.astype(int), due]
-        number = self._number[due]
-        for axis, purpose in enumerate((ERROR, ERROR_Y)):
-            noise = normal(self.keys[due], purpose, number)
-            self._error[axis, due] = keep * self._error[axis, due] + np.sqrt(1.0 - keep**2) * noise
+        noise = normals(self.keys[due], (ERROR, ERROR_Y), self._number[due])
+        self._error[:, due] = keep * self._error[:, due] + np.sqrt(1.0 - keep**2) * noise
         shade = np.where(self.trees.cover(x, y), TREES, 1.0)
         self._shade[due] += (shade - self._shade[due]) * np.minimum(1.0, self.interval[due] / 15.0)
         return np.asarray(self._quality[due] * self._shade[due])
 
     def _heartbeats(self, now: int) -> list[Message]:
         beating = np.flatnonzero((self._beat <= now) & self.alive)
+        if not len(beating):
+            return []
         sent = []
         for unit, reached in zip(beating.tolist(), self.in_reach(beating).tolist(), strict=True):
             at = whole_ms(self._beat[unit])
@@ -196,9 +205,10 @@ class Radios:
         self._stored.setdefault(unit, []).append(fix)
 
     def _catch_up(self, unit: int, at: int, diary: Diary) -> list[Message]:
-        """What a device sends when it is heard again: the stored fixes as arrays, then what else had waited."""
+        """What a device sends when it is heard again: its status, the stored fixes as arrays, what else had waited."""
         stored, speaker = self._stored.pop(unit, []), self.speakers[unit]
-        sent = [speaker.say(at, "fix", stored[i : i + ARRAY]) for i in range(0, len(stored), ARRAY)]
+        sent = [self.status(unit, at)]
+        sent += [speaker.say(at, "fix", stored[i : i + ARRAY]) for i in range(0, len(stored), ARRAY)]
         sent += [speaker.say(at, leaf, content) for leaf, content in self._held.pop(unit, [])]
         if unit in self._gaps:
             diary.end(self._gaps.pop(unit), at)

@@ -45,7 +45,7 @@ def evening(seed: int) -> Iterator[Cue]:
         Cue(draw.uniform(55, 65) * MINUTE, "sos", {"lasts": 1500}),
         Cue(draw.uniform(40, 100) * MINUTE, "silence", {"lasts": int(draw.uniform(20, 45) * MINUTE)}),
         Cue(draw.uniform(60, 80) * MINUTE, "high_water", {"metres": draw.uniform(0.25, 0.5)}),
-        Cue(draw.uniform(100, 130) * MINUTE, "fire", {"percent": draw.uniform(4.0, 9.0)}),
+        Cue(draw.uniform(85, 110) * MINUTE, "fire", {"percent": draw.uniform(4.0, 9.0)}),
     ]
     return _together(
         sorted(fixed, key=attrgetter("at")),

@@ -16,13 +16,14 @@ from devices.registry import Device
 from simulators.bodies import Bodies, Carries
 from simulators.chance import dice, uniform
 from simulators.places import Ground, Line, Spot
-from simulators.radio import Radios
+from simulators.radio import NEVER, Radios
 from simulators.truth import Diary
 from simulators.vessels import CRUISE, HURRY, is_boat
 from simulators.wire import Message, seconds
 
 HELP: Final = 60.0  # metres within which a colleague who has arrived can help
 REPEAT: Final = (10, 20, 40)  # s after which the apparatus repeats an SOS
+FARTHEST: Final = 50_000.0  # metres from the middle of the lake to which a patrol goes
 EMPTY: Final = 12.0  # percent of the battery with which a patrol goes back to charge it
 CHARGED: Final = 60.0  # percent with which it sets out again
 LOT: Final = 40  # purpose of draws
@@ -73,13 +74,14 @@ class Terminals:
         for unit in range(len(devices)):
             self._enter(unit)
         self.radios = Radios(seed, devices, self.slots, bodies, ground, start)
+        self.radios.holes.keep_clear(self._stations, 60.0)  # no station was built where the network does not reach
         self._by_slot = {slot: unit for unit, slot in enumerate(self.slots)}
 
     def _enter(self, unit: int) -> None:
         """Place a patrol at the beginning: four of five somewhere on their round, the others at rest."""
         device, draw, route = self.devices[unit], self._dice[unit], self.routes[unit]
-        number = sum(d.area == device.area for d in self.devices[:unit])
-        self._stations.append(self._ground.harbour(route) if self.afloat[unit] else self._ground.station(route, number))
+        home = self._ground.harbour(route) if self.afloat[unit] else self._ground.station(route)
+        self._stations.append((home[0] + draw.uniform(-6, 6), home[1] + draw.uniform(-6, 6)))
         resting, turned, share = draw.random() < 0.2, draw.random() < 0.5, draw.random()
         ahead = _rest_of(route[::-1] if turned else route, share)
         spot = self._stations[unit] if resting else (float(ahead[0, 0]), float(ahead[0, 1]))
@@ -132,7 +134,7 @@ class Terminals:
             self._go(unit, self._stations[unit], self._pace(unit))
             return
         if mode is Mode.TROUBLE:
-            self.radios.alarm[unit] = False
+            self.radios.alarm[1, unit] = now
             diary.end(self._troubles.pop(unit), now)
         if unit in self._accepted:
             diary.end(self._accepted.pop(unit), now)
@@ -208,6 +210,8 @@ class Terminals:
         if self.mode[unit] == Mode.TROUBLE:
             return "in trouble myself"
         goal = self._ground.frame.spot(float(lon), float(lat))  # type: ignore[arg-type]  # checked above
+        if math.hypot(*goal) > FARTHEST:
+            return f"too far: {math.hypot(*goal) / 1000:.0f} km from the lake"
         urgent = "SOS" in f"{content.get('zh')}{content.get('en')}".upper() or bool(self._in_trouble(goal, 300.0))
         pace = (HURRY if urgent else CRUISE) if self.afloat[unit] else ((2.5, 3.0) if urgent else (1.7, 2.0))
         if unit in self._accepted:
@@ -237,7 +241,7 @@ class Terminals:
         slot = self.slots[unit]
         self._bodies.stand(slot)
         self.mode[unit], self.until[unit] = Mode.TROUBLE, tick + lasts
-        self.radios.alarm[unit] = True
+        self.radios.alarm[:, unit] = now, NEVER
         content = {"t": seconds(now), **self.radios.place(unit), "kind": "sos"}
         self._repeats += [(tick + after, unit, content) for after in REPEAT]
         self._troubles[unit] = diary.begin(
