@@ -8,17 +8,20 @@ import { unitName } from "./devices.js";
 import { on, state } from "./state.js";
 
 export function startTools(bar) {
-  const render = () => bar.replaceChildren(soundButton(), themeButton(), languageButton(), personMenu());
-  for (const event of ["language", "theme", "sound"]) on(event, render);
+  const sound = tool("bell", "sound", "", () => setMuted(!muted()));
+  const showSound = () => { // the button stays: the first press anywhere wakes the sound, also a press on this button
+    sound.replaceChildren(icon(muted() ? "muted" : "bell"));
+    sound.title = { on: t("sound.on"), muted: t("sound.muted"), blocked: t("sound.blocked") }[soundState()];
+    sound.setAttribute("aria-label", sound.title);
+    sound.dataset.sound = soundState();
+  };
+  const render = () => { showSound(); bar.replaceChildren(sound, themeButton(), languageButton(), personMenu()); };
+  for (const event of ["language", "theme"]) on(event, render);
+  on("sound", showSound);
   render();
 }
 
 const tool = (name, id, label, act) => h("button", { class: "bare square", id, "aria-label": label, title: label, onclick: act }, icon(name));
-
-function soundButton() {
-  const label = { on: t("sound.on"), muted: t("sound.muted"), blocked: t("sound.blocked") }[soundState()];
-  return tool(muted() ? "muted" : "bell", "sound", label, () => setMuted(!muted()));
-}
 
 export const themeButton = () => tool(theme() === "dark" ? "sun" : "moon", "theme", t(theme() === "dark" ? "theme.light" : "theme.dark"),
   () => setTheme(theme() === "dark" ? "light" : "dark"));

@@ -2,7 +2,7 @@
 import { get, post } from "./api.js";
 import { loadAlerts, loadOlderAlerts, takeAlert } from "./data.js";
 import { drawEvidence, evidencePlaces, numbersOf } from "./evidence.js";
-import { failure, h, icon, keyed, toast, working } from "./dom.js";
+import { failure, h, icon, keyed, steady, toast, working } from "./dom.js";
 import { ago, timeText } from "./format.js";
 import { language, named, pick, t } from "./i18n.js";
 import { flyTo, flyToAll } from "./map.js";
@@ -39,8 +39,8 @@ export function startAlerts(panel) {
     render();
   };
   on("language", words);
-  on("numbers", render);
-  on("alerts", (fresh) => { if (fresh) welcome(fresh); render(); });
+  on("numbers", renderSoon);
+  on("alerts", (fresh) => { if (fresh) welcome(fresh); renderSoon(); });
   on("selection", (selection) => { if (selection?.kind !== "alert") drawEvidence(null); render(); });
   words();
 }
@@ -49,13 +49,15 @@ export function startAlerts(panel) {
 function welcome(alert) {
   if (alert.state !== "open" || alert.historical) return;
   arrived.set(alert.id, performance.now() + NEW_FOR);
-  setTimeout(() => { arrived.delete(alert.id); render(); }, NEW_FOR);
+  setTimeout(() => { arrived.delete(alert.id); renderSoon(); }, NEW_FOR);
   if (alert.severity === "high") tone();
   if (list.offsetParent === null) {
     toast(pick(alert.sentence), alert.severity === "high",
       h("button", { class: "small", onclick: () => openAlert(alert.id) }, t("alert.show")));
   }
 }
+
+const renderSoon = steady(render);
 
 function render() {
   trouble.replaceChildren(state.alertsError ? failure(state.alertsError, loadAlerts) : "");

@@ -5,7 +5,7 @@ import { openAlert } from "./alerts.js";
 import { isOverdue, take } from "./cases.js";
 import { deviceName, unitName } from "./devices.js";
 import { dueText } from "./due.js";
-import { failure, h, icon } from "./dom.js";
+import { failure, h, icon, steady } from "./dom.js";
 import { ago, distanceText, metres, placeText, timeText } from "./format.js";
 import { has, named, pick, t } from "./i18n.js";
 import { collection, draw, flyTo, flyToAll, point } from "./map.js";
@@ -26,7 +26,7 @@ export function startCasePage(element) {
   on("reloaded", () => { if (number !== null) reload(); });
   on("language", () => { if (detail) render(); });
   on("tick", drawRoute);
-  on("site", () => { if (detail) render(); });
+  on("site", () => { if (detail) renderSoon(); });
 }
 
 /** Show case `id`, or take the page away with null. */
@@ -60,7 +60,7 @@ async function reload(first = false) {
 function shown(found, first = false) {
   detail = found;
   take(found.case);
-  render();
+  renderSoon();
   if (first) lookAt();
 }
 
@@ -72,6 +72,8 @@ function lookAt() {
   } else if (from) flyToAll([[lon, lat], from], 16);
   else flyTo(lon, lat, 15);
 }
+
+const renderSoon = steady(() => { if (detail) render(); });
 
 const backLink = () => h("a", { href: "#/", class: "back row" }, icon("back"), t("back"));
 

@@ -1,7 +1,7 @@
 // The list of cases: filters, what is due when, one click to the case. The server filters; live events keep it true.
 import { get, query } from "./api.js";
 import { unitName } from "./devices.js";
-import { failure, h, icon, keyed, working } from "./dom.js";
+import { failure, h, icon, keyed, steady, working } from "./dom.js";
 import { now, timeText } from "./format.js";
 import { dueText } from "./due.js";
 import { language, named, pick, t } from "./i18n.js";
@@ -30,7 +30,7 @@ export function startCases(panel) {
   for (const event of ["language", "site"]) on(event, words);
   on("case", take);
   on("reloaded", () => load());
-  on("minute", render); // a case becomes overdue by the clock alone
+  on("minute", renderSoon); // a case becomes overdue by the clock alone
   words();
   load();
 }
@@ -102,8 +102,10 @@ const isMine = (found) => found.owner === state.me.name || (state.me.unit !== nu
 export function take(found) {
   remember(found);
   emit("numbers");
-  render();
+  renderSoon();
 }
+
+const renderSoon = steady(render);
 
 function remember(found) {
   cases.set(found.id, found);

@@ -1,7 +1,7 @@
 // The card about what was clicked on the map: a terminal with its last fix, a camera, a sensor.
 import { get, query } from "./api.js";
 import { freshness, unitName } from "./devices.js";
-import { h, icon, toast, working } from "./dom.js";
+import { h, icon, steady, toast, working } from "./dom.js";
 import { ago, duration, now, percentText, placeText, speedText, timeText } from "./format.js";
 import { named, t } from "./i18n.js";
 import { circle, collection, draw, flyTo, flyToAll, onMapClick } from "./map.js";
@@ -22,7 +22,7 @@ export function startDetail(element) {
   onMapClick(layers, (found) => choose(found.sort((a, b) => layers.indexOf(a.layer.id) - layers.indexOf(b.layer.id))[0]));
   on("selection", () => { forgetTrack(); render(); });
   for (const event of ["language", "site"]) on(event, render);
-  on("positions", (positions) => { if (positions.some((p) => p.device === state.selection?.id)) render(); });
+  on("positions", (positions) => { if (positions.some((p) => p.device === state.selection?.id)) renderSoon(); });
   addEventListener("keydown", (event) => { if (event.key === "Escape" && state.selection && !document.querySelector("dialog[open]")) select(null); });
 }
 
@@ -33,6 +33,8 @@ function choose(feature) {
   else if (feature.source === "cases") location.hash = `#/case/${feature.properties.id}`;
   else select("device", feature.properties.code);
 }
+
+const renderSoon = steady(render);
 
 function render() {
   const { selection } = state;

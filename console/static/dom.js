@@ -54,6 +54,21 @@ export function icon(name) {
   return svg;
 }
 
+let pressed = false;
+const postponed = new Set();
+addEventListener("pointerdown", () => { pressed = true; }, { capture: true });
+for (const event of ["pointerup", "pointercancel", "blur"]) {
+  addEventListener(event, () => {
+    pressed = false;
+    setTimeout(() => { for (const render of [...postponed]) { postponed.delete(render); render(); } }, 0); // after the click
+  }, { capture: true });
+}
+
+/** `render`, but put off while a finger or button is down: what is pressed must not be exchanged before the click. */
+export function steady(render) {
+  return () => { if (pressed) postponed.add(render); else render(); };
+}
+
 /** A button that is busy (and cannot be pressed twice) while its work runs; a failure is shown in words. */
 export function working(button, work) {
   button.addEventListener("click", async (event) => {

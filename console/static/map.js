@@ -145,7 +145,7 @@ export function circle(lon, lat, radius) {
 function clearance(around) {
   const stage = map.getContainer().getBoundingClientRect();
   const legend = document.querySelector("#legend ul")?.parentElement.getBoundingClientRect();
-  return { top: around, right: around, bottom: around, left: legend && stage.width > 620 ? legend.width + around : around };
+  return { top: around, right: around, bottom: around, left: legend && stage.width > 620 ? legend.width + 24 + around : around };
 }
 
 /** Bring a place into view, not further out than it already is. */

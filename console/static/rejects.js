@@ -1,6 +1,6 @@
 // Messages that could not be taken in: why, what they said, and a way to try them again once the cause is mended.
 import { get, post, query } from "./api.js";
-import { failure, h, icon, toast, working } from "./dom.js";
+import { failure, h, icon, steady, toast, working } from "./dom.js";
 import { timeText } from "./format.js";
 import { has, t } from "./i18n.js";
 import { on } from "./state.js";
@@ -17,7 +17,7 @@ const openRows = new Set();
 
 export function startRejects(element) {
   panel = element;
-  on("reject", () => { fresh += 1; if (shown) render(); });
+  on("reject", () => { fresh += 1; renderSoon(); });
   on("reloaded", () => { if (shown) load(); });
   on("language", () => { if (shown) render(); });
 }
@@ -54,6 +54,8 @@ function head() {
     h("h2", {}, t("rejects")), h("span", { class: "grow" }), fresh
       ? working(h("button", { class: "small", id: "reject-fresh" }, t("rejects.fresh", { n: fresh })), () => load()) : null, filter);
 }
+
+const renderSoon = steady(() => { if (shown) render(); });
 
 function render() {
   const rows = items.filter((item) => !reason || item.reason === reason);

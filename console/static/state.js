@@ -14,7 +14,7 @@ export const state = {
   alertsError: null,
   overdue: null, // {count, more}; null: unknown
   refused: null,
-  mayRefused: true,
+  mayRefused: false, // whether this account may see the refused messages
   selection: null, // {kind: "terminal"|"device"|"alert"|"case", id}
 };
 
