@@ -1,0 +1,147 @@
+"""kill -9 of the worker again and again in the middle of a run: nothing acknowledged is lost, nothing comes twice."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import urlopen
+
+import aiomqtt
+import pytest
+from psycopg_pool import AsyncConnectionPool
+
+from devices.site_folder import read_folder
+from store.registry import save_site
+
+SITE = Path(__file__).parents[2] / "examples" / "shijiu"
+SHARE = "990101001000"
+TERMINALS = [f"T{n:03d}" for n in range(1, 21)]
+ROUNDS = 120  # fixes of each terminal, one a second of event time
+
+
+class WorkerProcess:
+    """A real worker in a process of its own."""
+
+    def __init__(self, database_url: str, mqtt_url: str, folder: Path) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.log = folder / "worker.log"
+        self.env = os.environ | {
+            "PATROLGRID_DATABASE_URL": database_url,
+            "PATROLGRID_MQTT_URL": mqtt_url,
+            "PATROLGRID_WORKER_PORT": str(self.port),
+            "PATROLGRID_LOG_JSON": "true",
+            "PATROLGRID_BATCH_SIZE": "200",  # many commits, so that a kill has many places to fall
+        }
+        self.process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        """Start it and wait until it is ready."""
+        with self.log.open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                Path(sys.executable).with_name("patrolgrid"), "worker", stdout=log, stderr=log, env=self.env
+            )
+        deadline = time.monotonic() + 60
+        while not await asyncio.to_thread(self._ready):
+            if self.process.returncode is not None or time.monotonic() > deadline:
+                pytest.fail(f"the worker did not become ready:\n{self.log.read_text()[-4000:]}")
+            await asyncio.sleep(0.05)
+
+    def _ready(self) -> bool:
+        try:
+            with urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=2) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+    async def end(self, how: signal.Signals) -> int:
+        """Send the signal and wait; the exit code."""
+        assert self.process is not None
+        self.process.send_signal(how)
+        return await asyncio.wait_for(self.process.wait(), 20)
+
+
+async def publish_all(mqtt_url: str, begin: float) -> int:
+    """Publish the whole run, each message acknowledged by the broker before it counts; how many fixes that were."""
+    parts = urlsplit(mqtt_url)
+    count = 0
+    async with aiomqtt.Client(parts.hostname or "", parts.port or 1883) as client:
+        for second in range(ROUNDS):
+            at = begin + second * 5
+            sent = [
+                client.publish(
+                    f"pg/v1/{SHARE}/{code}/fix",
+                    json.dumps({"t": at, "lon": 118.95 + n / 1000, "lat": 31.48 + second / 1e5}),
+                    qos=1,
+                )
+                for n, code in enumerate(TERMINALS)
+            ]
+            # An angler sits in the ban zone all the time, seen every five seconds by the camera.
+            for label in ("person", "rod"):
+                seen = {"t": at, "label": label, "track": f"{label}-1", "lon": 118.938, "lat": 31.453, "conf": 0.9}
+                sent.append(client.publish(f"pg/v1/{SHARE}/C02/sighting", json.dumps(seen), qos=1))
+            await asyncio.gather(*sent)
+            count += len(TERMINALS)
+            if second == ROUNDS // 2:
+                cry = {"t": at + 0.5, "lon": 118.951, "lat": 31.482}
+                await client.publish(f"pg/v1/{SHARE}/T001/sos", json.dumps(cry), qos=1)
+                await client.publish(f"pg/v1/{SHARE}/T002/fix", b"garbage", qos=1)
+                count += 1
+            await asyncio.sleep(0.05)
+    return count
+
+
+async def test_a_killed_worker_loses_nothing_and_repeats_nothing(
+    database_url: str, mqtt_url: str, pool: AsyncConnectionPool, tmp_path: Path
+) -> None:
+    seed = random.SystemRandom().randrange(1 << 32)
+    print(f"seed {seed}")
+    dice = random.Random(seed)
+    async with pool.connection() as conn:
+        await save_site(conn, read_folder(SITE))
+    worker = WorkerProcess(database_url, mqtt_url, tmp_path)
+    await worker.start()
+    # The run lies in the last ten minutes, so that what it shows is news when it is found.
+    publishing = asyncio.create_task(publish_all(mqtt_url, time.time() - ROUNDS * 5))
+    for _ in range(4):
+        await asyncio.sleep(dice.uniform(0.3, 1.5))
+        assert await worker.end(signal.SIGKILL) == -signal.SIGKILL
+        await asyncio.sleep(dice.uniform(0.0, 0.5))
+        await worker.start()
+    published = await publishing
+    await _until_stored(pool, published)
+    await asyncio.sleep(2)  # for what must not come: a second alert
+    async with pool.connection() as conn:
+        ((stored, different),) = await (
+            await conn.execute("SELECT count(*), count(DISTINCT (device, at)) FROM fixes")
+        ).fetchall()
+        alerts = await (
+            await conn.execute("SELECT rule, count(*), count(DISTINCT case_id) FROM alerts GROUP BY rule")
+        ).fetchall()
+        rejects = await (await conn.execute("SELECT reason, times FROM rejects")).fetchall()
+        cases = await (await conn.execute("SELECT category, count(*) FROM cases GROUP BY category")).fetchall()
+    assert (stored, different) == (published, published)
+    assert sorted(alerts) == [("fishing_ban", 1, 1), ("sos", 1, 1)]
+    assert sorted(cases) == [("illegal_fishing", 1), ("sos", 1)]
+    assert rejects == [("not_json", 1)]
+    assert await worker.end(signal.SIGTERM) == 0, worker.log.read_text()[-4000:]
+
+
+async def _until_stored(pool: AsyncConnectionPool, published: int) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        async with pool.connection() as conn:
+            (fixes,) = await (await conn.execute("SELECT count(*) FROM fixes")).fetchone() or (0,)
+            (alerts,) = await (await conn.execute("SELECT count(*) FROM alerts")).fetchone() or (0,)
+        if fixes >= published and alerts >= 2:
+            return
+        await asyncio.sleep(0.2)
