@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated, Final
 
-from fastapi import Depends, Request, Response
+from fastapi import Depends, Response
 from fastapi.security import APIKeyCookie
 
 from console.desk import Desk, TheDesk
@@ -74,11 +74,10 @@ def require(*roles: str, one_time: bool = False) -> Callable[..., Awaitable[Call
         raise ValueError(f"roles {roles!r}: expected some of {', '.join(ROLES)}")
     allowed = {*roles, "admin"}
 
-    async def check(desk: TheDesk, token: Annotated[str | None, Depends(_scheme)], request: Request) -> Caller:
+    async def check(desk: TheDesk, token: Annotated[str | None, Depends(_scheme)]) -> Caller:
         caller = await caller_of(desk, token)
         if caller is None:
             raise Problem(401, *BY_STATUS[401])
-        request.state.account = caller.account.name
         if caller.account.one_time and not one_time:
             zh, en = "请先修改一次性密码", "Change the one-time password first"
             raise Problem(403, "password_change_required", zh, en)
@@ -89,7 +88,6 @@ def require(*roles: str, one_time: bool = False) -> Callable[..., Awaitable[Call
     return check
 
 
-EVERYBODY: Final = ROLES
 Anyone = Annotated[Caller, Depends(require(*ROLES))]
 """Every role, once the one-time password is changed."""
 OneTime = Annotated[Caller, Depends(require(*ROLES, one_time=True))]

@@ -129,6 +129,47 @@ async def _person(
     return token
 
 
+ALL = {"viewer", "operator", "unit", "supervisor", "admin"}
+STAFF = ALL - {"viewer"}
+DESK = {"operator", "supervisor", "admin"}
+PUBLIC: set[str] = ALL | {"nobody"}
+
+RULES: dict[tuple[str, str], set[str]] = {
+    ("POST", "/api/v1/session"): PUBLIC,
+    ("DELETE", "/api/v1/session"): PUBLIC,
+    ("GET", "/api/v1/me"): ALL,
+    ("POST", "/api/v1/me/password"): ALL,
+    ("GET", "/api/v1/site"): ALL,
+    ("GET", "/api/v1/devices"): ALL,
+    ("GET", "/api/v1/positions"): ALL,
+    ("GET", "/api/v1/devices/{code}/track"): STAFF,
+    ("GET", "/api/v1/alerts"): ALL,
+    ("GET", "/api/v1/alerts/{alert_id}"): ALL,
+    ("POST", "/api/v1/alerts/{alert_id}/acknowledge"): STAFF,
+    ("POST", "/api/v1/alerts/{alert_id}/void"): DESK,
+    ("GET", "/api/v1/cases"): ALL,
+    ("POST", "/api/v1/cases"): STAFF,
+    ("GET", "/api/v1/cases/{case_id}"): ALL,
+    ("POST", "/api/v1/cases/{case_id}/actions"): STAFF,
+    ("GET", "/api/v1/rejects"): DESK,
+    ("POST", "/api/v1/rejects/{reject_id}/replay"): DESK,
+    ("GET", "/api/v1/live"): ALL,
+    ("GET", "/api/v1/openapi.json"): PUBLIC,
+    ("GET", "/metrics"): PUBLIC,
+    ("GET", "/healthz"): PUBLIC,
+    ("GET", "/readyz"): PUBLIC,
+    ("GET", "/login"): PUBLIC,
+    ("GET", "/static"): PUBLIC,
+    ("GET", "/"): ALL,  # the others are sent to /login
+}
+
+
+@pytest.fixture
+def rules() -> dict[tuple[str, str], set[str]]:
+    """For every route who may use it: roles, or all of them and "nobody" where no log-in is needed."""
+    return RULES
+
+
 @dataclass
 class Sent:
     """What was put on the broker."""
