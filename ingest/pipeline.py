@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+import traceback
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import Final, TypeAlias
 
 import psycopg
@@ -44,7 +46,8 @@ ACK_LAG = Histogram(
     buckets=(0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300),
 )
 
-RETRY_FIRST, RETRY_MOST = 0.2, 5.0  # seconds between attempts at a database that is away
+RETRY_FIRST, RETRY_MOST = 0.2, 3.0  # seconds between attempts at a database that is away
+CONNECTION_WAIT: Final = 3.0  # seconds for one attempt; the pool looks for the database anew with each
 
 # What says that the data are at fault, or our code for them. Everything else is the database's trouble and passes.
 REFUSED: Final = (
@@ -118,17 +121,20 @@ class Pipeline:
         except REFUSED as error:
             if work.stored:
                 raise  # they are safe: this is not about the messages
-            if len(messages) > 1:
-                half = len(messages) // 2
-                await self.process(messages[:half])
-                await self.process(messages[half:])
-                return
-            log.exception("message_refused", topic=messages[0].topic, step=step.__name__)
-            lone = Work(messages)
-            reason = "store_refused" if step is store else "codec_failed"
-            lone.refuse(0, reason, f"{type(error).__name__}: {str(error).strip()}")
-            for step in (store, acknowledge):
-                await step(self, lone)
+            refusal = _explained(error)
+        else:
+            return
+        if len(messages) > 1:
+            half = len(messages) // 2
+            await self.process(messages[:half])
+            await self.process(messages[half:])
+            return
+        reason = "store_refused" if step is store else "codec_failed"
+        log.warning("message_refused", topic=messages[0].topic, reason=reason, detail=refusal)
+        lone = Work(messages)
+        lone.refuse(0, reason, refusal)
+        for step in (store, acknowledge):
+            await step(self, lone)
 
     async def write(self, work: Work) -> Batch:
         """One transaction, tried until the database answers. Raises one of REFUSED, with nothing stored."""
@@ -137,7 +143,7 @@ class Pipeline:
         pause, doubtful = RETRY_FIRST, False
         while True:
             try:
-                async with self.pool.connection() as conn:
+                async with self.pool.connection(timeout=CONNECTION_WAIT) as conn:
                     new = await write_batch(conn, fixes, sightings, samples, rejects, acks, self.record_ack)
             except REFUSED:
                 raise
@@ -152,6 +158,12 @@ class Pipeline:
                 self.storing = True
                 # An attempt whose connection broke may have been committed after all, and nobody was told of it.
                 return Batch(fixes, sightings, samples) if doubtful else new
+
+
+def _explained(error: BaseException) -> str:
+    """The error in one line, with the place in the code where it arose: what is logged and kept of it."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {str(error).strip()} ({Path(place.filename).name}:{place.lineno})"
 
 
 async def store(pipeline: Pipeline, work: Work) -> None:

@@ -63,7 +63,7 @@ async def open_pool(url: str, min_size: int = 1, max_size: int = 8) -> AsyncIter
         min_size=min_size,
         max_size=max_size,
         timeout=10.0,
-        reconnect_timeout=5.0,  # attempts double their distance up to this, so a database that is back is found soon
+        reconnect_timeout=2.0,  # given up then until the next who wants one, so that what is back is found soon
         check=AsyncConnectionPool.check_connection,
         name="patrolgrid",
         open=False,
@@ -147,7 +147,7 @@ async def pending(url: str) -> list[str]:
 
 async def _applied(conn: AsyncConnection) -> dict[str, str]:
     cursor = await conn.execute("SELECT name, checksum FROM schema_migrations")
-    return {name: checksum for name, checksum in await cursor.fetchall()}
+    return dict(await cursor.fetchall())
 
 
 def _not_applied(own: list[Migration], applied: Mapping[str, str]) -> list[Migration]:
