@@ -1,0 +1,195 @@
+"""The watch on the real store: late data, what was never looked at, other cuts into batches, a new site."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from psycopg_pool import AsyncConnectionPool
+
+from alerts.duty import DutyMatrix
+from alerts.rules import Rule
+from detectors.base import Batch
+from devices.readings import FIX, NAN, SECOND, SIGHTING, Flag, Rows, rows
+from devices.site import Site
+from devices.site_folder import read_folder
+from server import watch as watch_module
+from server.watch import Watch, split_late
+from store.readings import write_batch
+from store.registry import load_duty, load_rules, load_site, save_site
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "shijiu"
+Ground = tuple[Site, list[Rule], DutyMatrix]
+
+
+@pytest.fixture
+async def ground(pool: AsyncConnectionPool) -> Ground:
+    """The example site."""
+    async with pool.connection() as conn:
+        await save_site(conn, read_folder(EXAMPLE))
+        return await load_site(conn), await load_rules(conn), await load_duty(conn)
+
+
+def now() -> int:
+    return time.time_ns() // 1000
+
+
+def angling(site: Site, camera: str, begin: int, seconds: int, place: tuple[float, float]) -> Rows:
+    """A person with a rod at one place, seen every five seconds and received at once."""
+    device = site.registry.resolve(camera)
+    assert device is not None
+    seen = [
+        (device.id, begin + s * SECOND, begin + s * SECOND, label, 1, 0.9, f"{label}-{place[0]}", *place, "")
+        for s in range(0, seconds, 5)
+        for label in ("person", "rod")
+    ]
+    return rows(SIGHTING, seen)
+
+
+def walking(site: Site, terminal: str, begin: int, places: Sequence[tuple[float, float]], flags: int = 0) -> Rows:
+    """Fixes ten seconds apart."""
+    device = site.registry.resolve(terminal)
+    assert device is not None
+    fixes = [
+        (device.id, begin + i * 10 * SECOND, begin + i * 10 * SECOND, lon, lat, 1.2, 0.0, 5.0, 80.0, flags)
+        for i, (lon, lat) in enumerate(places)
+    ]
+    return rows(FIX, fixes)
+
+
+async def stored(pool: AsyncConnectionPool, batch: Batch) -> Batch:
+    """The batch as the pipeline hands it on: committed, and only what is new."""
+    async with pool.connection() as conn:
+        return await write_batch(conn, batch.fixes, batch.sightings, batch.samples, ())
+
+
+async def fetch(pool: AsyncConnectionPool, query: str) -> list[tuple[Any, ...]]:
+    async with pool.connection() as conn:
+        return await (await conn.execute(query.encode())).fetchall()
+
+
+@asynccontextmanager
+async def watching(pool: AsyncConnectionPool, ground: Ground) -> AsyncIterator[Watch]:
+    """A watch at work; at the end everything that was put into it has been folded and recorded."""
+    watch = Watch(pool, *ground, listening=lambda: False)
+    task = asyncio.create_task(watch.run())
+    try:
+        while not watch.primed:
+            assert not task.done(), task.exception()
+            await asyncio.sleep(0.01)
+        yield watch
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+        if not task.cancelled() and task.exception() is not None:
+            raise task.exception() or AssertionError
+
+
+async def until(pool: AsyncConnectionPool, query: str, wanted: list[tuple[Any, ...]], within: float = 20.0) -> None:
+    """Wait until the query answers what is wanted."""
+    deadline = time.monotonic() + within
+    while (found := await fetch(pool, query)) != wanted:
+        assert time.monotonic() < deadline, f"{query}: {found}, wanted {wanted}"
+        await asyncio.sleep(0.05)
+
+
+# Each test has a place and devices of its own, so that they can share the module's database.
+PLACES = {"live": (118.9380, 31.4530), "killed": (118.9300, 31.4472), "late": (118.9480, 31.4600)}
+
+
+async def test_a_presence_over_many_batches_is_one_alert_with_one_case(
+    pool: AsyncConnectionPool, ground: Ground
+) -> None:
+    seen = angling(ground[0], "C02", now() - 400 * SECOND, 400, PLACES["live"])
+    async with watching(pool, ground) as watch:
+        for part in np.array_split(seen, 23):
+            await watch.batches.put(await stored(pool, Batch(sightings=part)))
+        await until(
+            pool, "SELECT rule, zone, state, historical FROM alerts", [("fishing_ban", "NF-CORE", "open", False)]
+        )
+        await until(pool, "SELECT category, status FROM cases", [("illegal_fishing", "opened")])
+
+
+async def test_what_was_committed_but_never_looked_at_is_found_at_the_next_start(
+    pool: AsyncConnectionPool, ground: Ground
+) -> None:
+    begin = now() - 60 * SECOND
+    cry = walking(ground[0], "T007", begin, [PLACES["killed"]], flags=Flag.SOS)
+    await stored(pool, Batch(fixes=cry))
+    query = "SELECT count(*), count(DISTINCT case_id) FROM alerts WHERE rule = 'sos' AND subject = 'T007'"
+    for _ in range(2):  # the second start finds it again, and it is the same
+        async with watching(pool, ground):
+            await until(pool, query, [(1, 1)])
+
+
+async def test_late_readings_are_folded_again_and_are_history(
+    pool: AsyncConnectionPool, ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch_module, "REFOLD_EVERY", 0.2)
+    site = ground[0]
+    old = angling(site, "C01", now() - 5000 * SECOND, 420, PLACES["late"])
+    fresh = angling(site, "C01", now() - 30 * SECOND, 10, (118.9400, 31.4700))
+    async with watching(pool, ground) as watch:
+        await watch.batches.put(await stored(pool, Batch(sightings=fresh)))
+        await watch.batches.put(await stored(pool, Batch(sightings=old)))
+        await until(
+            pool,
+            "SELECT state, historical, case_id FROM alerts WHERE last_seen < now() - interval '1 hour'",
+            [("cleared", True, None)],
+        )
+
+
+async def test_visits_are_stored_and_go_on_after_a_restart(pool: AsyncConnectionPool, ground: Ground) -> None:
+    site = ground[0]
+    middle = site.zones["K-05"].geometry.centroid
+    away, here = (middle.x, middle.y + 0.01), (middle.x, middle.y)
+    begin = now() - 600 * SECOND
+    fixes = walking(site, "T009", begin, [away] * 3 + [here] * 12 + [away] * 6)
+    query = (
+        'SELECT v.zone, v."left" IS NULL FROM visits v JOIN devices d ON d.id = v.device'
+        " WHERE d.code = 'T009' AND v.zone = 'K-05'"
+    )
+    async with watching(pool, ground) as watch:
+        await watch.batches.put(await stored(pool, Batch(fixes=fixes[:9])))
+        await until(pool, query, [("K-05", True)])
+    async with watching(pool, ground) as watch:
+        await watch.batches.put(await stored(pool, Batch(fixes=fixes[9:])))
+        await until(pool, query, [("K-05", False)])
+
+
+async def test_a_changed_rule_is_taken_over_without_a_restart(pool: AsyncConnectionPool, ground: Ground) -> None:
+    site, rules, duty = ground
+    seen = angling(site, "C06", now() - 120 * SECOND, 120, (118.8200, 31.5430))
+    eager = [replace(rule, settings={"dwell": 60.0}) if rule.code == "fishing_ban" else rule for rule in rules]
+    always = Site(
+        site.areas.values(),
+        [replace(zone, season=None) for zone in site.zones.values()],
+        site.units.values(),
+        site.registry,
+        site.name,
+    )
+    query = "SELECT count(*) FROM alerts WHERE zone = 'NF-SPRING'"
+    async with watching(pool, ground) as watch:
+        await watch.batches.put(await stored(pool, Batch(sightings=seen)))
+        await asyncio.sleep(1.5)
+        assert await fetch(pool, query) == [(0,)]
+        watch.reload(always, eager, duty)
+        await until(pool, query, [(1,)])
+
+
+def test_late_is_what_is_not_newer_than_its_own_device() -> None:
+    newest = np.array([0, 100, 200], np.int64)
+    given = rows(
+        FIX, [(d, at, 0, NAN, NAN, NAN, NAN, NAN, NAN, 0) for d, at in [(1, 101), (2, 150), (2, 201), (1, 100)]]
+    )
+    on_time, late = split_late(given, newest)
+    assert on_time["at"].tolist() == [101, 201]
+    assert late["at"].tolist() == [150, 100]
+    assert newest.tolist() == [0, 101, 201]
