@@ -1,4 +1,4 @@
-"""What a site is: areas, zones with their seasons, units, devices. Loading and writing the folder is in ``site_folder``."""
+"""What a site is: areas, zones with their seasons, units, devices. The folder's files are in ``site_folder``."""
 
 from __future__ import annotations
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import psycopg
 import structlog
-from ingest.pipeline import Pipeline
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from alerts.channels.apprise_channel import AppriseChannel
@@ -19,6 +18,7 @@ from detectors.base import Batch
 from devices.codecs import subscriptions
 from devices.site import Site
 from ingest.listener import Listener
+from ingest.pipeline import Pipeline
 from server.deliver import deliver
 from server.publisher import Publisher
 from server.services import Addresses
