@@ -19,7 +19,7 @@ from alerts.case import SYSTEM, Actor, Refused
 from alerts.rules import Rule
 from detectors.base import Sentence
 from store.database import announce
-from store.entries import append, lock_book, lock_cases
+from store.entries import append, lock_book
 
 OPEN_ALERTS = Gauge("patrolgrid_open_alerts", "Alerts that nobody has acknowledged and that have not cleared")
 
@@ -168,7 +168,6 @@ async def _change(
         await update_alert(conn, after)
         await announce(conn, kind="alert", id=after.id)
         if after.case_id is not None:
-            await lock_cases(conn, [after.case_id])
             await lock_book(conn)
             await append(conn, after.case_id, action, actor.name, now, note=note, data={"alert": after.id})
             await announce(conn, kind="case", id=after.case_id)
@@ -205,7 +204,6 @@ async def _clear_some(conn: AsyncConnection, quiet: Sequence[tuple[str, float]],
             await conn.execute("UPDATE alerts SET state = 'cleared' WHERE id = ANY(%s)", ([a.id for a in found],))
         with_case = [alert for alert in found if alert.case_id is not None]
         if with_case:
-            await lock_cases(conn, (a.case_id for a in with_case if a.case_id is not None))
             await lock_book(conn)
         for alert in with_case:
             assert alert.case_id is not None

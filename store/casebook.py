@@ -39,7 +39,7 @@ from store.alerts import (
 from store.cases import CASES, act, get_case, insert_case, list_cases, next_number, report_case
 from store.database import announce
 from store.dispatch import candidates, record_arrivals, record_command_ack, send_nearest
-from store.entries import append, case_entries, first, lock_book, lock_cases
+from store.entries import append, case_entries, first, lock_book
 from store.notices import case_notices, enqueue_to_unit
 
 __all__ = [
@@ -137,10 +137,8 @@ async def _save(conn: AsyncConnection, change: Change, site: Site) -> Change:
 
 
 async def _tell_cases(conn: AsyncConnection, changes: list[Change], now: datetime) -> None:
-    """Take the locks that writing entries needs, and write that a cleared alert is back into its case."""
+    """Lock the book if anything is to be written in it, and write that a cleared alert is back into its case."""
     again = [c.alert for c in changes if c.step == "reopened" and c.alert.case_id is not None]
-    if again:
-        await lock_cases(conn, (alert.case_id for alert in again if alert.case_id is not None))
     if again or any(_wants_case(change) for change in changes):
         await lock_book(conn)
     for alert in again:

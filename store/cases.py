@@ -19,7 +19,7 @@ from alerts.rules import Severity
 from detectors.base import Sentence
 from devices.site import CHINA, Site
 from store.database import announce
-from store.entries import append, entries_since, first, lock_book, lock_cases, step
+from store.entries import append, entries_since, first, lock_book, step
 from store.notices import enqueue, enqueue_to_unit
 
 CASES = Counter("patrolgrid_cases_total", "Cases by category and how they began", ["category", "origin"])
@@ -193,12 +193,14 @@ async def act(
     given = data or {}
     wish = Wish(note, given.get("unit"), given.get("terminal"), given.get("outcome") or "")
     async with conn.transaction():
-        case = await _locked(conn, case_id)
+        await lock_book(conn)
+        case = await get_case(conn, case_id)
+        if case is None:
+            raise Refused("not_found", f"没有编号为 {case_id} 的案件", f"there is no case {case_id}")
         if version is not None and version != case.version and action != "note":
             raise stale(case, version, await entries_since(conn, case_id, version))
         after = decisions.act(case, action, actor, wish, now)
         await _check_references(conn, wish)
-        await lock_book(conn)
         await take_step(conn, case, after, action, actor.name, now, note=note, ordered=wish.terminal)
         return after
 
@@ -216,7 +218,7 @@ async def take_step(
     ordered: str | None = None,
     data: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write what was decided: the row, the entry, the notices, the event. The case and the book must be locked.
+    """Write what was decided: the row, the entry, the notices, the event. The book must be locked.
 
     ``ordered`` is the device code of a terminal that is sent by this step.
     """
@@ -246,15 +248,6 @@ async def take_step(
             case_id=case.id,
         )
     await announce(conn, kind="case", id=case.id)
-
-
-async def _locked(conn: AsyncConnection, case_id: int) -> Case:
-    """The case as it is, and nobody changes it until the transaction ends."""
-    await lock_cases(conn, [case_id])
-    case = await get_case(conn, case_id)  # read after the lock: a join read with it would miss what it waited for
-    if case is None:
-        raise Refused("not_found", f"没有编号为 {case_id} 的案件", f"there is no case {case_id}")
-    return case
 
 
 async def _check_references(conn: AsyncConnection, wish: Wish) -> None:

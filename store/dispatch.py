@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 from psycopg import AsyncConnection
 
-from alerts.case import FINAL, SYSTEM, Case, Refused, Wish
+from alerts.case import SYSTEM, Case, Wish
 from alerts.case import act as decide
 from alerts.dispatch import ARRIVED, FRESH, Choice, ranked
 from detectors.base import Sentence
@@ -18,7 +18,7 @@ from devices.readings import FIX, NAN, CommandAck, Rows, rows
 from devices.site import micros
 from store.cases import read_cases, take_step
 from store.database import announce
-from store.entries import append, lock_book, lock_cases
+from store.entries import append, lock_book
 
 log = structlog.get_logger()
 
@@ -49,7 +49,7 @@ async def _free(conn: AsyncConnection, now: datetime) -> Rows:
 
 
 async def send_nearest(conn: AsyncConnection, case: Case, now: datetime) -> Case:
-    """Dispatch a new case to the nearest terminal; the case after it. The case and the book must be locked.
+    """Dispatch a new case to the nearest terminal; the case after it. The book must be locked.
 
     When nobody can be sent the timeline says so, and the case stays with the desk.
     """
@@ -89,9 +89,8 @@ async def record_command_ack(conn: AsyncConnection, ack: CommandAck, now: dateti
         if notice is None:
             return None
         notice_id, case_id, device = notice
-        await lock_cases(conn, [case_id])
-        (case,) = await read_cases(conn, "WHERE c.id = %s", (case_id,))
         await lock_book(conn)
+        (case,) = await read_cases(conn, "WHERE c.id = %s", (case_id,))
         name = "command_accepted" if ack.accepted else "command_refused"
         data = {"notice": notice_id, "answered": ack.at, "terminal": device}
         await append(conn, case_id, name, f"terminal:{device}", now, note=_text(ack.note), data=data)
@@ -126,37 +125,33 @@ async def record_arrivals(conn: AsyncConnection, now: datetime | None = None, wi
     """
     now = now or datetime.now(UTC)
     cursor = await conn.execute(
-        "SELECT c.id, c.lon, c.lat, p.lon, p.lat FROM cases c JOIN last_positions p ON p.device = c.terminal"
+        "SELECT c.id, c.version, c.lon, c.lat, p.lon, p.lat FROM cases c JOIN last_positions p ON p.device = c.terminal"
         " JOIN LATERAL (SELECT action, at FROM entries e WHERE e.case_id = c.id AND action IN ('dispatch', 'arrive')"
         " ORDER BY seq DESC LIMIT 1) sent ON sent.action = 'dispatch' AND p.at > sent.at"
         " WHERE c.status IN ('dispatched', 'handling') AND c.lon IS NOT NULL AND p.at > %s - make_interval(secs => %s)",
         (now, FRESH),
     )
     arrived: list[Case] = []
-    for case_id, lon, lat, at_lon, at_lat in await cursor.fetchall():
+    for case_id, version, lon, lat, at_lon, at_lat in await cursor.fetchall():
         away = float(distance(at_lon, at_lat, lon, lat))
         if math.isfinite(away) and away <= within:
-            case = await _arrive(conn, case_id, away, now)
+            case = await _arrive(conn, case_id, version, away, now)
             arrived += [case] if case is not None else []
     return arrived
 
 
-async def _arrive(conn: AsyncConnection, case_id: int, away: float, now: datetime) -> Case | None:
+async def _arrive(conn: AsyncConnection, case_id: int, version: int, away: float, now: datetime) -> Case | None:
     async with conn.transaction():
-        await lock_cases(conn, [case_id])
+        await lock_book(conn)
         (case,) = await read_cases(conn, "WHERE c.id = %s", (case_id,))
         cursor = await conn.execute(
             "SELECT action FROM entries WHERE case_id = %s AND action IN ('dispatch', 'arrive')"
             " ORDER BY seq DESC LIMIT 1",
             (case_id,),
         )
-        if case.status in FINAL or await cursor.fetchone() != ("dispatch",):
-            return None  # another worker was first
-        try:
-            after = decide(case, "arrive", SYSTEM, Wish(), now)
-        except Refused:
-            return None  # it was fed back in the meantime: arriving no longer says anything
-        await lock_book(conn)
+        if case.version != version or await cursor.fetchone() != ("dispatch",):
+            return None  # another worker was first, or somebody acted: next time it is judged anew
+        after = decide(case, "arrive", SYSTEM, Wish(), now)
         told = Sentence(
             f"终端 {case.terminal} 已到达，距现场 {away:.0f} 米",
             f"terminal {case.terminal} is there, {away:.0f} m from the scene",

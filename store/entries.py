@@ -1,13 +1,13 @@
 """The timelines: entries are only ever appended, each chained to the one before and to the ledger over all cases.
 
-Whoever writes entries takes locks in one order, so that nobody waits in a circle: alerts, then cases by id, then the
-book. The book is one lock for all writers of entries, held to the end of their transaction; under it numbers are given,
-terminals are chosen, and the ledger grows by one line at a time.
+The book is one lock for all who change a case or write an entry, held to the end of their transaction. Under it cases
+are read, decided on and changed, numbers are given, terminals are chosen, and the ledger grows by one line at a time.
+Being one, and taken after any lock on alerts, it leaves nobody waiting in a circle, even who takes several steps.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -22,15 +22,8 @@ from detectors.base import Sentence
 _BOOK: Final = 0x70617467_626F6F6B  # any number that nothing else uses as an advisory lock
 
 
-async def lock_cases(conn: AsyncConnection, case_ids: Iterable[int]) -> None:
-    """Keep the cases as they are until the transaction ends."""
-    await conn.execute(
-        "SELECT id FROM cases WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE", (sorted(set(case_ids)),)
-    )
-
-
 async def lock_book(conn: AsyncConnection) -> None:
-    """Be the only one to write entries until the transaction ends. Lock no alert and no case after it."""
+    """Be the only one to change cases and write entries until the transaction ends. Lock no alert after it."""
     await conn.execute("SELECT pg_advisory_xact_lock(%s)", (_BOOK,))
 
 
@@ -45,7 +38,7 @@ async def append(
     told: Sentence | None = None,
     data: Mapping[str, Any] | None = None,
 ) -> Entry:
-    """Write one entry; the case and the book must be locked.
+    """Write one entry; the book must be locked.
 
     ``told`` is what the system has to say, kept in ``data`` as zh and en, and as the note where nobody wrote one.
 

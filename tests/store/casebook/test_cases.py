@@ -337,3 +337,34 @@ async def test_many_people_on_many_cases_never_wait_in_a_circle(
         await asyncio.wait_for(asyncio.gather(*(work(n) for n in range(12))), 60)
     report = await verify_all(conn)
     assert report.good and report.entries == 6 + 72
+
+
+async def test_answers_of_several_terminals_in_one_transaction_block_nobody_for_good(
+    database_url: str, conn: AsyncConnection, site: Site, duty: DutyMatrix
+) -> None:
+    """The pipeline records all acks of a batch in the batch's transaction, while people act on the same cases."""
+    cases, notices = [], []
+    for n in range(4):
+        case = await report_case(
+            conn, actor=OPERATOR, category="fishing", title=str(n), severity="low", lon=118.88, lat=31.47,
+            site=site, duty=duty, now=NOW,
+        )  # fmt: skip
+        case = await _to(conn, case, "open", "dispatch", terminal=f"T{n + 1}")
+        cases.append(case)
+        notices += [n.id for n in await case_notices(conn, case.id) if n.channel == "terminal"]
+    async with open_pool(database_url, min_size=6, max_size=6) as pool:
+
+        async def answer(order: list[int]) -> None:
+            async with pool.connection() as own, own.transaction():
+                for n in order:
+                    await record_command_ack(own, ack(notices[n], device=f"T{n + 1}"), NOW)
+                    await asyncio.sleep(0.01)
+
+        async def remark(n: int) -> None:
+            async with pool.connection() as own:
+                await act(own, cases[n].id, "note", OPERATOR, note="x", now=NOW)
+
+        work = [answer([0, 1]), answer([3, 2]), *(remark(n) for n in (1, 0, 2, 3))]
+        await asyncio.wait_for(asyncio.gather(*work), 30)
+    assert {(await get_case(conn, case.id)).status for case in cases} == {"handling"}  # type: ignore[union-attr]
+    assert (await verify_all(conn)).good
