@@ -47,7 +47,7 @@ def test_who_is_sent_answers_goes_there_stays_and_returns(
 ) -> None:
     start = 1_795_341_600_000_000
     command = Command(start + WHEN * SECOND, device, _order(lon, lat, **words))
-    run = play(shijiu, "quiet", 3_000, commands=[command])
+    run = play(shijiu, "quiet", 1_600, commands=[command])
     (ack,) = run.readings(CommandAck)
     assert (ack.device, ack.command, ack.accepted, ack.note) == (device, "42", True, "")
     assert 3 <= (ack.at - start) / SECOND - WHEN <= 11
@@ -70,17 +70,17 @@ def test_who_is_sent_answers_goes_there_stays_and_returns(
 
 
 def test_a_patrol_that_comes_ends_the_fishing(play: Any, shijiu: SiteFolder) -> None:
-    alone = play(shijiu, "demo", 1_500)
+    alone = play(shijiu, "demo", 500)
     (fishing,) = [e for e in alone.of("fishing") if "angler" in e.note][:1]
     order = Command(alone.world.start + 500 * SECOND, "T022", _order(fishing.lon, fishing.lat))
-    helped = play(shijiu, "demo", 2_000, commands=[order])
+    helped = play(shijiu, "demo", 1_600, commands=[order])
     ended = min(e.until for e in helped.of("fishing") if e.since == fishing.since)
     there = next(t for t, d in _steps(helped, "T022", fishing.lon, fishing.lat) if d < 30 and t > 500)
     assert 60 <= (ended - helped.world.start) / SECOND - there <= 180
 
 
 def test_who_comes_to_an_sos_helps(play: Any, shijiu: SiteFolder) -> None:
-    alone = play(shijiu, "demo", 800)
+    alone = play(shijiu, "demo", 700)
     (sos,) = alone.of("sos")
     world = alone.world
     unit = world.terminals.index[sos.subject]
@@ -88,7 +88,7 @@ def test_who_comes_to_an_sos_helps(play: Any, shijiu: SiteFolder) -> None:
     mates = [u for u in range(len(world.terminals.slots)) if u != unit and not world.terminals.afloat[u]]
     mate = min(mates, key=lambda u: math.dist(world.bodies.place(world.terminals.slots[u]), place))
     order = Command(world.start + 700 * SECOND, world.terminals.devices[mate].code, _order(sos.lon, sos.lat))
-    helped = play(shijiu, "demo", 1_800, commands=[order])
+    helped = play(shijiu, "demo", 1_400, commands=[order])
     (again,) = [e for e in helped.of("sos") if e.since == sos.since]
     steps = _steps(helped, world.terminals.devices[mate].code, sos.lon, sos.lat)
     arrived = next(t for t, d in steps if d < 30 and t > 700)

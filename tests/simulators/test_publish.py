@@ -16,9 +16,10 @@ from urllib.parse import urlsplit
 
 import aiomqtt
 import pytest
+from structlog.testing import capture_logs
 
 from devices.codecs.patrolgrid import PatrolGridCodec
-from devices.readings import SECOND, Fix, Sample
+from devices.readings import SECOND, Fix
 from devices.site_folder import SiteFolder
 from server.mosquitto import Mosquitto
 from server.services import Services
@@ -223,15 +224,16 @@ async def test_while_the_broker_is_away_everything_is_kept_and_comes_as_arrays(
         assert max(b - a for a, b in pairwise(at)) < 5.2 * SECOND, f"{device.code} lost a fix"
 
 
-async def test_a_link_without_a_broker_stores_and_says_so_at_the_end(
-    hamlet: SiteFolder, capsys: pytest.CaptureFixture[str]
-) -> None:
-    running = asyncio.create_task(simulate(hamlet, "mqtt://127.0.0.1:9", scenario="quiet", lead=60.0))
-    await asyncio.sleep(0.8)
-    running.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await running
-    assert "simulator_stopped_with_unsent_messages" in capsys.readouterr().out
+async def test_a_link_without_a_broker_stores_and_says_so_at_the_end(hamlet: SiteFolder) -> None:
+    with capture_logs() as logs:
+        running = asyncio.create_task(simulate(hamlet, "mqtt://127.0.0.1:9", scenario="quiet", lead=60.0))
+        await asyncio.sleep(0.8)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+    assert logs[0]["event"] == "simulator_disconnected"
+    assert logs[-1]["event"] == "simulator_stopped_with_unsent_messages"
+    assert logs[-1]["messages"] > len(hamlet.devices)
 
 
 async def test_a_full_outbox_makes_the_world_wait() -> None:
@@ -261,7 +263,3 @@ async def test_a_wrong_address_or_scenario_is_refused_before_anything_is_sent(po
         await simulate(pond, "127.0.0.1:1883")
     with pytest.raises(UnknownScenario):
         await simulate(pond, "mqtt://127.0.0.1:9", scenario="?")
-
-
-def test_statuses_are_samples_to_the_codec(evening: Any) -> None:
-    assert {s.value for s in evening.readings(Sample) if s.quantity == "online"} == {0.0, 1.0}
