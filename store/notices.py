@@ -16,8 +16,9 @@ from psycopg.types.json import Jsonb
 from alerts.notice import MOST_ATTEMPTS, Notice, Permanent, Temporary, backoff, contact_key
 from store.database import announce
 
-LEASE: Final = 60.0
-"""Seconds for which a sender may take; longer than any channel's own time limit."""
+LEASE, COMMAND_LEASE = 120.0, 15.0
+"""Seconds for which a sender may take, by far the longest it needs: Apprise sends few at a time and gives each 10 s; a
+command is at the broker within 5 s, and must not wait long when its sender died."""
 
 _COLUMNS: Final = (
     "id, case_id, channel, target, reason, body, attempts, created, sent_at, failed_at, acked_at, accepted, error"
@@ -71,8 +72,8 @@ async def enqueue_to_unit(
     return made
 
 
-async def due_notices(conn: AsyncConnection, limit: int = 50, lease: float = LEASE) -> list[Notice]:
-    """Lease what is due, the oldest first; nobody else gets it for ``lease`` seconds. Commits."""
+async def due_notices(conn: AsyncConnection, limit: int = 50, lease: float | None = None) -> list[Notice]:
+    """Lease what is due, the oldest first; nobody else gets it while the lease lasts. Commits."""
     async with conn.transaction(), conn.cursor(row_factory=dict_row) as cursor:
         await _give_up(conn)
         await cursor.execute(
@@ -81,7 +82,8 @@ async def due_notices(conn: AsyncConnection, limit: int = 50, lease: float = LEA
                 SELECT id FROM notices WHERE sent_at IS NULL AND failed_at IS NULL AND next_try <= now()
                 ORDER BY next_try LIMIT %s FOR UPDATE SKIP LOCKED
             ), leased AS (
-                UPDATE notices SET attempts = attempts + 1, next_try = now() + make_interval(secs => %s)
+                UPDATE notices SET attempts = attempts + 1, next_try = now()
+                    + make_interval(secs => CASE channel WHEN 'terminal' THEN %s ELSE %s END)
                 WHERE id IN (SELECT id FROM due) RETURNING {_COLUMNS}, contact
             )
             SELECT l.*, d.share || '/' || d.code AS terminal, u.contacts FROM leased l
@@ -89,7 +91,7 @@ async def due_notices(conn: AsyncConnection, limit: int = 50, lease: float = LEA
             LEFT JOIN units u ON l.channel = 'apprise' AND u.code = l.target
             ORDER BY l.id
             """,  # noqa: S608 - the columns are a constant
-            (limit, lease),
+            (limit, lease or COMMAND_LEASE, lease or LEASE),
         )
         return [_addressed(row) for row in await cursor.fetchall()]
 

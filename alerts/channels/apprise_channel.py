@@ -10,7 +10,7 @@ import apprise
 
 from alerts.notice import Notice, Permanent, Temporary
 
-_TIMEOUT: Final = 20.0  # seconds for one contact
+_TIMEOUT: Final = 10.0  # seconds for one contact
 _SECRET: Final = re.compile(r"\b[a-z0-9+.-]+://\S+", re.IGNORECASE)
 _NEVER: Final = re.compile(r"error=(400|401|403|405|410)\b")
 """Answers that another try of the same message to the same address will not change."""

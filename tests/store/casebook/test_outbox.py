@@ -174,3 +174,10 @@ async def test_an_answer_that_is_quicker_than_the_sender_counts_as_sent(conn: As
     await mark_sent(conn, notice)
     await due_again(conn)
     assert [n for n in await due_notices(conn) if n.channel == "terminal"] == []
+
+
+async def test_a_command_is_leased_for_a_shorter_time_than_a_message(conn: AsyncConnection, ordered: int) -> None:
+    await put(conn)
+    leased = {n.channel: n.id for n in await due_notices(conn)}
+    until = {channel: await row(conn, notice, "next_try - now()") for channel, notice in leased.items()}
+    assert 10 < until["terminal"].total_seconds() <= 15 < 100 < until["apprise"].total_seconds() <= 120
