@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
 from dataclasses import dataclass
@@ -112,18 +113,21 @@ class Postgres:
 
     def _initialise(self) -> None:
         own(self.folder)
+        unfinished = self.folder / "data.new"  # renamed when done: an interrupted initdb leaves no half cluster behind
+        shutil.rmtree(unfinished, ignore_errors=True)
         secret = self.folder / "password"
         secret.touch(mode=0o600)
         secret.write_text(self.password)
         account = service_account()
         if account is not None:
             os.chown(secret, account.pw_uid, account.pw_gid)
-        command = [self.binaries / "initdb", "-D", self.data, "-U", USER, "-E", "UTF8", "--pwfile", secret]
+        command = [self.binaries / "initdb", "-D", unfinished, "-U", USER, "-E", "UTF8", "--pwfile", secret]
         command += ["--auth=scram-sha-256", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         try:
             run(command, cwd=self.folder)
         finally:
             secret.unlink()
+        unfinished.rename(self.data)
 
     def _start(self, port: int) -> None:
         (self.data / "postgresql.auto.conf").write_text(_configuration(port))

@@ -105,7 +105,7 @@ def process(pid: int | None, *marks: str) -> int | None:
         return None
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
-    except (FileNotFoundError, ProcessLookupError):
+    except (FileNotFoundError, ProcessLookupError, PermissionError):  # gone, or somebody else's and hidden from us
         return None
     return pid if all(mark in words for mark in marks) else None
 

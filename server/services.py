@@ -11,7 +11,6 @@ import os
 import re
 import secrets
 import shutil
-import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -97,14 +96,15 @@ class Services:
         with locked(folder / "lock"):
             root = self.packages()
             memory = self._remember(folder)
+            database, broker = self._postgres(folder, root, memory), Mosquitto(root, folder / "mosquitto")
             if not self._given.database_url:
-                self._say("Starting the private TimescaleDB")
-                memory.database_port = self._postgres(folder, root, memory).up(memory.database_port)
+                self._starting("TimescaleDB", database)
+                memory.database_port = database.up(memory.database_port)
             if not self._given.mqtt_url:
-                self._say("Starting the private Mosquitto")
-                memory.mqtt_port = Mosquitto(root, folder / "mosquitto").up(memory.mqtt_port or self._mqtt_port)
+                self._starting("Mosquitto", broker)
+                memory.mqtt_port = broker.up(memory.mqtt_port or self._mqtt_port)
             _write_secret(folder / "services.json", json.dumps(asdict(memory), indent=1))
-            return self._addresses(self._postgres(folder, root, memory), memory)
+            return self._addresses(database, memory)
 
     def down(self) -> None:
         """Stop what runs; the data stay."""
@@ -163,6 +163,10 @@ class Services:
         (partial / "complete").touch()
         partial.rename(root)
 
+    def _starting(self, name: str, service: Postgres | Mosquitto) -> None:
+        if service.pid() is None:
+            self._say(f"Starting the private {name}")
+
     def _folder(self) -> Path:
         return reachable(self._data_dir / "services", "/var/lib/patrolgrid")
 
@@ -199,7 +203,3 @@ def _write_secret(file: Path, text: str) -> None:
     with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as handle:
         handle.write(text)
     partial.rename(file)
-
-
-if sys.platform != "linux":  # pragma: no cover - said at import, because every method would fail obscurely
-    raise ServicesError("the private services need Linux; start them with `docker compose up`")

@@ -42,6 +42,8 @@ def services(pytestconfig: pytest.Config) -> Iterator[Services]:
         except BlockingIOError:
             return
         _drop_left_over(private)
+        for left_over in (folder / "services").resolve().glob("mosquitto-*"):
+            private.extra_mosquitto(left_over.name).remove()
         private.down()
 
 
