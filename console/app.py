@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
 from socket import socket
@@ -85,23 +85,7 @@ def create_app(
     headers = security_headers(tile_url, https=secure_cookie)
     grounds = GroundCache(pool)
     live = Live(pool, database_url, StoreFeed(pool, grounds), frame=frame, beat=beat, backlog=backlog)
-    app = FastAPI(
-        title="PatrolGrid",
-        summary="Patrols, alerts and cases of a county's governance centre. 巡格",
-        description=DESCRIPTION,
-        version=version("patrolgrid"),
-        openapi_url="/api/v1/openapi.json",
-        docs_url=None,  # both pages load their scripts from elsewhere, which the content policy forbids
-        redoc_url=None,
-        openapi_tags=TAGS,
-        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
-        lifespan=_lifespan,
-        middleware=[
-            Middleware(Timed),
-            Middleware(Guard, headers=headers),
-            Middleware(GZipMiddleware, minimum_size=2048, compresslevel=4),
-        ],
-    )
+    app = _bare_app(headers)
     app.state.desk = Desk(
         pool=pool,
         live=live,
@@ -121,6 +105,27 @@ def create_app(
     return app
 
 
+def _bare_app(headers: dict[str, str]) -> FastAPI:
+    """The application without its routes: what it says of itself, and what stands before every request."""
+    return FastAPI(
+        title="PatrolGrid",
+        summary="Patrols, alerts and cases of a county's governance centre. 巡格",
+        description=DESCRIPTION,
+        version=version("patrolgrid"),
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,  # both pages load their scripts from elsewhere, which the content policy forbids
+        redoc_url=None,
+        openapi_tags=TAGS,
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        lifespan=_lifespan,
+        middleware=[
+            Middleware(Timed),
+            Middleware(Guard, headers=headers),
+            Middleware(GZipMiddleware, minimum_size=2048, compresslevel=4),
+        ],
+    )
+
+
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Keep the hub of the live stream running beside the requests."""
@@ -132,8 +137,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     finally:
         live.close()
         task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        await asyncio.wait([task])  # a failure was told when it happened
 
 
 def _ended(task: asyncio.Task[None]) -> None:

@@ -1,8 +1,11 @@
-"""The JSON that the REST interface and the live stream speak. Times are ISO 8601 in UTC, places degrees WGS-84."""
+"""The JSON that the REST interface and the live stream give; what is taken in is in ``orders``.
+
+Times are ISO 8601 in UTC, places degrees WGS-84.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
@@ -11,21 +14,11 @@ Role = Literal["viewer", "operator", "unit", "supervisor", "admin"]
 CaseStatus = Literal["reported", "opened", "dispatched", "handling", "fed_back", "verified", "closed", "void", "merged"]
 AlertState = Literal["open", "acknowledged", "cleared", "void"]
 
-Lon = Annotated[float, Field(ge=-180, le=180, description="Degrees east, WGS-84", examples=[118.88])]
-Lat = Annotated[float, Field(ge=-90, le=90, description="Degrees north, WGS-84", examples=[31.47])]
-Note = Annotated[str, Field(min_length=1, max_length=2000, description="What a person writes to it")]
-
 
 class Answer(BaseModel):
     """Base of everything that is sent out."""
 
     model_config = ConfigDict(from_attributes=True, json_schema_serialization_defaults_required=True)
-
-
-class Order(BaseModel):
-    """Base of everything that is taken in: an unknown field is an error, not a silent loss."""
-
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
 
 class Text(Answer):
@@ -47,20 +40,6 @@ class Error(Answer):
     """The form of every error."""
 
     error: ErrorBody
-
-
-class LogIn(Order):
-    """Who logs in."""
-
-    name: str = Field(min_length=1, max_length=100, examples=["operator"])
-    password: str = Field(min_length=1, max_length=1000, examples=["correct horse battery"])
-
-
-class NewPassword(Order):
-    """A change of one's own password."""
-
-    old: str = Field(min_length=1, max_length=1000)
-    new: str = Field(min_length=10, max_length=1000, description="At least 10 characters")
 
 
 class Me(Answer):
@@ -226,12 +205,6 @@ class AlertPage(Answer):
     next: int | None = Field(description="Give it as `before` for the next page; null: this was the last")
 
 
-class VoidAlert(Order):
-    """Why an alert is a false alarm."""
-
-    note: Note
-
-
 class CaseOut(Answer):
     """What people handle: a unit, a deadline, an outcome."""
 
@@ -306,28 +279,6 @@ class CaseDetail(Answer):
     alerts: list[AlertOut]
     notices: list[NoticeOut]
     actions: list[PossibleAction]
-
-
-class NewCase(Order):
-    """A case that a person reports, from a call or a visit."""
-
-    category: str = Field(min_length=1, max_length=60, description="The kind of event in the duty matrix")
-    title: str = Field(min_length=1, max_length=200)
-    note: str = Field("", max_length=2000)
-    lon: Lon
-    lat: Lat
-    severity: Severity = "medium"
-
-
-class Action(Order):
-    """One step of a case."""
-
-    action: str = Field(min_length=1, max_length=40, examples=["dispatch"])
-    version: int = Field(description="The case's version that the decision was made on")
-    note: str | None = Field(None, max_length=2000)
-    unit: str | None = Field(None, max_length=100)
-    terminal: str | None = Field(None, max_length=100)
-    outcome: str | None = Field(None, max_length=200)
 
 
 class RejectOut(Answer):

@@ -15,7 +15,8 @@ from console.api.refusals import LOGGED_IN, refusals, refused
 from console.auth import Anyone, Caller, Desks, Staff
 from console.desk import TheDesk
 from console.errors import not_found
-from console.models import AlertDetail, AlertOut, AlertPage, AlertState, VoidAlert
+from console.models import AlertDetail, AlertOut, AlertPage, AlertState
+from console.orders import VoidAlert
 from store.casebook import acknowledge_alert, get_alert, get_case, list_alerts, void_alert
 
 alerts = APIRouter(prefix="/api/v1/alerts", tags=["alerts"], responses=refusals(*LOGGED_IN))

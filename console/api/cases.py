@@ -18,15 +18,14 @@ from console.auth import Anyone, Caller, Staff
 from console.desk import Ground, TheDesk
 from console.errors import not_found, wrong_value
 from console.models import (
-    Action,
     CaseDetail,
     CaseOut,
     CasePage,
     CaseStatus,
     EntryOut,
-    NewCase,
     PossibleAction,
 )
+from console.orders import Action, NewCase
 from store.casebook import act, case_alerts, case_entries, case_notices, get_case, list_cases, report_case
 from store.desk import account_names
 

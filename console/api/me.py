@@ -12,7 +12,8 @@ from console.api.refusals import LOGGED_IN, refusals, refused
 from console.auth import COOKIE, OneTime, drop_cookie, set_cookie
 from console.desk import TheDesk
 from console.errors import Problem
-from console.models import LogIn, Me, NewPassword
+from console.models import Me
+from console.orders import LogIn, NewPassword
 from store.accounts import Account, LogInRefused, account_of, change_password, log_in, log_out
 
 log = structlog.get_logger()
