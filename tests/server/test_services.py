@@ -65,8 +65,9 @@ async def _queue(url: str, name: str) -> None:
     async with _session(url, name) as client:
         await client.subscribe(f"kept/{name}", qos=1)
     async with _session(url, f"{name}-sender") as client:
-        for number in range(QUEUED):
-            await client.publish(f"kept/{name}", str(number), qos=1)
+        for first in range(0, QUEUED, 100):
+            numbers = range(first, first + 100)
+            await asyncio.gather(*(client.publish(f"kept/{name}", str(number), qos=1) for number in numbers))
 
 
 async def _collect(url: str, name: str, least: int) -> set[bytes]:
