@@ -7,6 +7,7 @@ fixed widths and no NULLs a structured dtype can hold all of that, so one ``toby
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -24,6 +25,7 @@ COLUMNS: Final[tuple[str, ...]] = FIX.names or ()
 _TIMES: Final = ("at", "received")
 _HEADER: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)  # no flags, no extension
 _TRAILER: Final = b"\xff\xff"
+_ARRAY_HEADER: Final = 20  # bytes: dimensions, NULL flag, element type, length, lower bound
 
 
 def _row_dtype() -> np.dtype[Any]:
@@ -47,21 +49,20 @@ def payload(fixes: Rows) -> bytes:
     return b"".join((_HEADER, packed.tobytes(), _TRAILER))
 
 
-def from_payload(data: bytes | bytearray) -> Rows:
-    """Rows of :data:`devices.readings.FIX` from what COPY … TO STDOUT (FORMAT binary) gave.
+def from_arrays(columns: Sequence[bytes | None]) -> Rows:
+    """Rows of :data:`devices.readings.FIX` from ``array_agg`` of each column in the binary format; None is no rows.
 
-    Raises:
-        ValueError: the bytes are not whole rows of the fixes' columns.
+    Rows of a result cost microseconds each in Python, whether fetched or copied; ten arrays cost next to nothing.
     """
-    body = memoryview(data)[len(_HEADER) : len(data) - len(_TRAILER)]
-    if len(data) < len(_HEADER) + len(_TRAILER) or len(body) % ROW.itemsize:
-        raise ValueError(f"{len(data)} bytes are no COPY of rows of {ROW.itemsize} bytes: has the table changed?")
-    packed = np.frombuffer(body, ROW)
-    if not (packed["fields"] == len(COLUMNS)).all():
-        raise ValueError(f"a row of COPY does not have {len(COLUMNS)} fields: has the table changed?")
-    fixes = np.empty(len(packed), FIX)
-    for name in COLUMNS:
-        fixes[name] = packed[name]
+    if columns[0] is None:
+        return np.empty(0, FIX)
+    packed = [
+        np.frombuffer(data or b"", np.dtype([("bytes", ">i4"), ("value", ROW[name])]), offset=_ARRAY_HEADER)
+        for name, data in zip(COLUMNS, columns, strict=True)
+    ]
+    fixes = np.empty(len(packed[0]), FIX)
+    for name, column in zip(COLUMNS, packed, strict=True):
+        fixes[name] = column["value"]
     for name in _TIMES:
         fixes[name] += POSTGRES_EPOCH
     return fixes

@@ -14,16 +14,22 @@ from psycopg import AsyncConnection
 from detectors.base import Batch
 from devices.readings import SAMPLE, SECOND, SIGHTING, Rows, rows
 from devices.site import micros, moment
-from store.copy_in import from_payload
+from store.copy_in import COLUMNS, from_arrays
 
 MOST_ROWS: Final = 5_000_000
 """Rows of one kind in one stretch (fixes: about 1 GB while it is read); ask for shorter stretches beyond."""
 
-_FIXES: Final = b"""COPY (
-    SELECT device, at, received, lon, lat, speed, heading, accuracy, battery, flags FROM fixes
+_AS_ARRAYS: Final = b"""
+    SELECT array_agg(device), array_agg(at), array_agg(received), array_agg(lon), array_agg(lat), array_agg(speed),
+           array_agg(heading), array_agg(accuracy), array_agg(battery), array_agg(flags)
+    FROM (%s) AS f"""
+_FIXES: Final = (
+    _AS_ARRAYS
+    % b"""
+    SELECT * FROM fixes
     WHERE at >= %(since)s AND at < %(until)s AND (%(devices)s::int[] IS NULL OR device = ANY(%(devices)s))
-    LIMIT %(limit)s
-) TO STDOUT (FORMAT binary)"""
+    LIMIT %(limit)s"""
+)
 _SIGHTINGS: Final = b"""
     SELECT device, (extract(epoch FROM at) * 1000000)::int8, (extract(epoch FROM received) * 1000000)::int8,
            label, count, confidence, track, lon, lat, snapshot
@@ -36,15 +42,19 @@ _SAMPLES: Final = b"""
     FROM samples
     WHERE at >= %(since)s AND at < %(until)s AND (%(devices)s::int[] IS NULL OR device = ANY(%(devices)s))
     LIMIT %(limit)s"""
-_LAST_POSITIONS: Final = b"""COPY (
-    SELECT device, at, received, lon, lat, speed, heading, accuracy, battery, flags FROM last_positions
-    WHERE %(received_after)s::timestamptz IS NULL OR received > %(received_after)s
-) TO STDOUT (FORMAT binary)"""
-_TRACK: Final = b"""COPY (
-    SELECT device, at, received, lon, lat, speed, heading, accuracy, battery, flags FROM fixes
+_LAST_POSITIONS: Final = (
+    _AS_ARRAYS
+    % b"""
+    SELECT * FROM last_positions
+    WHERE %(received_after)s::timestamptz IS NULL OR received > %(received_after)s"""
+)
+_TRACK: Final = (
+    _AS_ARRAYS
+    % b"""
+    SELECT * FROM fixes
     WHERE device = %(device)s AND at >= %(since)s AND at < %(until)s AND flags & 16 = 0  -- Flag.NO_POSITION
-    ORDER BY at LIMIT %(limit)s
-) TO STDOUT (FORMAT binary)"""
+    ORDER BY at LIMIT %(limit)s"""
+)
 _NEWEST: Final = (
     b"SELECT max(received) FROM sightings WHERE at >= now() - %s::interval",
     b"SELECT max(received) FROM samples WHERE at >= now() - %s::interval",
@@ -70,7 +80,7 @@ async def stretch(conn: AsyncConnection, since: int, until: int, devices: Sequen
         "limit": MOST_ROWS + 1,
     }
     batch = Batch(
-        await _copied(conn, _FIXES, values),
+        await _fixes(conn, _FIXES, values),
         await _fetched(conn, SIGHTING, _SIGHTINGS, values),
         await _fetched(conn, SAMPLE, _SAMPLES, values),
     )
@@ -110,21 +120,20 @@ async def newest_received(conn: AsyncConnection) -> int | None:
 async def last_positions(conn: AsyncConnection, received_after: int | None = None) -> Rows:
     """The newest fix with a place of each device, shape (n,) of FIX; all, or those received after a moment (UTC µs)."""
     after = None if received_after is None else moment(received_after)
-    return await _copied(conn, _LAST_POSITIONS, {"received_after": after})
+    return await _fixes(conn, _LAST_POSITIONS, {"received_after": after})
 
 
 async def track(conn: AsyncConnection, device: int, since: int, until: int, limit: int = 100_000) -> Rows:
     """One device's fixes with a place and ``since <= at < until`` (UTC µs), in order of time, the first ``limit``."""
     values = {"device": int(device), "since": moment(since), "until": moment(until), "limit": limit}
-    return await _copied(conn, _TRACK, values)
+    return await _fixes(conn, _TRACK, values)
 
 
-async def _copied(conn: AsyncConnection, query: bytes, values: dict[str, Any]) -> Rows:
-    data = bytearray()
-    async with conn.cursor() as cursor, cursor.copy(query, values) as copy:
-        async for block in copy:
-            data += block
-    fixes = from_payload(data)
+async def _fixes(conn: AsyncConnection, query: bytes, values: dict[str, Any]) -> Rows:
+    async with conn.cursor(binary=True) as cursor:
+        await cursor.execute(query, values)
+        result = cursor.pgresult
+        fixes = from_arrays([result.get_value(0, i) for i in range(len(COLUMNS))] if result else [None])
     return fixes[np.lexsort((fixes["device"], fixes["at"]))]
 
 

@@ -193,7 +193,9 @@ def _convert(payloads: Iterable[Any]) -> None:
     """Turn places in another system into WGS-84, in place. An impossible place stays, for the pipeline to refuse."""
     for crs in ("gcj02", "bd09"):
         moved = [p for p in payloads if p.crs == crs and _on_earth(p.lon, p.lat)]
-        if moved:
+        if len(moved) == 1:  # a single place is much cheaper without arrays
+            moved[0].lon, moved[0].lat = to_wgs84(moved[0].lon, moved[0].lat, crs)
+        elif moved:
             lon, lat = to_wgs84(np.array([p.lon for p in moved]), np.array([p.lat for p in moved]), crs)
             for p, x, y in zip(moved, lon.tolist(), lat.tolist(), strict=True):
                 p.lon, p.lat = x, y

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from contextlib import aclosing
+from typing import Any
 
 import psycopg
 import pytest
@@ -91,36 +93,47 @@ async def test_a_pool_opens_without_a_database() -> None:
             await away.getconn(timeout=0.3)
 
 
+LISTENERS = "FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%%' AND backend_start >= %s"
+
+
 async def test_an_event_is_heard_after_the_commit_only(pool: AsyncConnectionPool, database_url: str) -> None:
-    async with aclosing(listen(database_url)) as events:
-        next_event = asyncio.ensure_future(anext(events))
-        await _listening(pool)
-        async with pool.connection() as conn:
-            async with conn.transaction(force_rollback=True):
-                await announce(conn, kind="case", id=1)
-            async with conn.transaction():
-                await announce(conn, kind="case", id=7)
-                await asyncio.sleep(0.1)
-                assert not next_event.done()
+    async with pool.connection() as conn, aclosing(listen(database_url)) as events:
+        next_event = await _next_event(conn, events)
+        async with conn.transaction(force_rollback=True):
+            await announce(conn, kind="case", id=1)
+        async with conn.transaction():
+            await announce(conn, kind="case", id=7)
+            await asyncio.sleep(0.1)
+            assert not next_event.done()
         assert await asyncio.wait_for(next_event, 5) == {"kind": "case", "id": 7}
 
 
 async def test_listening_resumes_after_a_lost_connection(pool: AsyncConnectionPool, database_url: str) -> None:
-    async with aclosing(listen(database_url)) as events:
-        next_event = asyncio.ensure_future(anext(events))
-        await _listening(pool)
-        async with pool.connection() as conn:
-            await conn.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'")
+    async with pool.connection() as conn, aclosing(listen(database_url)) as events:
+        started = await _now(conn)
+        next_event = await _next_event(conn, events)
+        await conn.execute(f"SELECT pg_terminate_backend(pid) {LISTENERS}".encode(), (started,))
         assert await asyncio.wait_for(next_event, 5) == {"kind": "resumed"}
-        async with pool.connection() as conn:
-            await conn.execute("SELECT pg_notify('patrolgrid', 'not json')")
-            await announce(conn, kind="site")
+        await conn.execute("SELECT pg_notify('patrolgrid', 'not json')")
+        await announce(conn, kind="site")
+        await conn.commit()
         assert await asyncio.wait_for(anext(events), 5) == {"kind": "site"}
 
 
-async def _listening(pool: AsyncConnectionPool) -> None:
-    """Wait until somebody listens in this database."""
-    async with pool.connection() as conn, asyncio.timeout(5):
-        query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'"
-        while await (await conn.execute(query)).fetchone() == (0,):  # noqa: ASYNC110
+async def _now(conn: psycopg.AsyncConnection) -> object:
+    row = await (await conn.execute("SELECT clock_timestamp()")).fetchone()
+    await conn.commit()
+    return row[0] if row else None
+
+
+async def _next_event(conn: psycopg.AsyncConnection, events: AsyncIterator[Any]) -> asyncio.Future[Any]:
+    """The next event, awaited once the connection that listens for it is there."""
+    started = await _now(conn)
+    event = asyncio.ensure_future(anext(events))
+    async with asyncio.timeout(5):
+        query = f"SELECT count(*) {LISTENERS}".encode()
+        while await (await conn.execute(query, (started,))).fetchone() == (0,):
+            await conn.commit()  # what pg_stat_activity shows stands still within a transaction
             await asyncio.sleep(0.02)  # it happens in another process
+    await conn.commit()
+    return event
