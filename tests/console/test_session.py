@@ -135,18 +135,20 @@ async def test_a_one_time_password_is_good_once(client: Clients, pool: Pool) -> 
     assert (again.status_code, again.json()["error"]["code"]) == (401, "one_time_used")
 
 
-async def test_one_name_is_throttled(client: Clients) -> None:
-    answers = [await log_in(client(None), "guessed", f"guess {n}") for n in range(12)]
-    assert [a.status_code for a in answers][:10] == [401] * 10
+async def test_one_name_is_throttled(client: Clients, pool: Pool) -> None:
+    async with pool.connection() as conn:  # guessed nine times already
+        await conn.execute("INSERT INTO login_failures (name, failures, last) VALUES ('guessed', 9, now())")
+    answers = [await log_in(client(None), "guessed", f"guess {n}") for n in range(3)]
+    assert answers[0].status_code == 401
     last = answers[-1]
     assert (last.status_code, last.json()["error"]["code"]) == (429, "too_many_tries")
     assert 1 <= int(last.headers["retry-after"]) <= 60
 
 
 async def test_one_address_is_throttled_whatever_the_names(app: FastAPI, client: Clients) -> None:
-    app.state.desk.failures = Throttle(3, 60)
-    assert [(await log_in(client(None), "viewer")).status_code for _ in range(5)] == [200] * 5, "only failures count"
-    assert [(await log_in(client(None), f"n{n}")).status_code for n in range(4)] == [401, 401, 401, 429]
+    app.state.desk.failures = Throttle(2, 60)
+    assert [(await log_in(client(None), "viewer")).status_code for _ in range(3)] == [200] * 3, "only failures count"
+    assert [(await log_in(client(None), f"n{n}")).status_code for n in range(3)] == [401, 401, 429]
     answer = await log_in(client(None), "viewer")
     assert answer.status_code == 429
     assert 1 <= int(answer.headers["retry-after"]) <= 60
