@@ -50,6 +50,7 @@ function welcome(alert) {
   if (alert.state !== "open" || alert.historical) return;
   arrived.set(alert.id, performance.now() + NEW_FOR);
   setTimeout(() => { arrived.delete(alert.id); renderSoon(); }, NEW_FOR);
+  document.getElementById("announce").textContent = `${t(`severity.${alert.severity}`)}: ${pick(alert.sentence)}`; // for those who do not see it
   if (alert.severity === "high") tone();
   if (list.offsetParent === null) {
     toast(pick(alert.sentence), alert.severity === "high",

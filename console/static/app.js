@@ -8,6 +8,7 @@ import { followLive, loadAll, loadGround } from "./data.js";
 import { startDetail } from "./detail.js";
 import { h, icon, sentenceOf, toast, working } from "./dom.js";
 import { startClock } from "./due.js";
+import { startFind } from "./find.js";
 import { language, setLanguage, t } from "./i18n.js";
 import { startLegend } from "./legend.js";
 import { connect, link } from "./live.js";
@@ -39,6 +40,7 @@ async function start() {
   startRejects(byId("rejects-panel"));
   startDetail(byId("detail"));
   startLegend(byId("legend"));
+  startFind(byId("find"));
   if (mayReport()) onMapMenu(newCase);
   startMarks();
   startTerminals();
@@ -59,9 +61,9 @@ async function start() {
 /** The texts of the frame itself. */
 function words() {
   document.documentElement.lang = language() === "zh" ? "zh-CN" : "en";
-  document.title = `${state.site.name} · ${t("product")}`;
   byId("site-name").textContent = state.site.name || t("product");
   byId("skip").textContent = t("skip");
+  byId("skip").onclick = (event) => { event.preventDefault(); showTab("alerts"); byId("alerts-panel").focus(); };
   for (const [id, key] of [["cases-panel", "cases"], ["alerts-panel", "alerts"], ["case-panel", "case"], ["rejects-panel", "rejects"],
     ["stage", "map"], ["detail", "detail"], ["legend", "legend"], ["strip", "status"], ["tabs", "tabs"]]) {
     byId(id).setAttribute("aria-label", t(key));

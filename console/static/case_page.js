@@ -19,6 +19,7 @@ let panel = null;
 let number = null; // the id of the case that is shown, null when none is
 let detail = null;
 let routeText = null;
+let routeDrawn = false;
 
 export function startCasePage(element) {
   panel = element;
@@ -36,6 +37,7 @@ export function showCase(id) {
   detail = null;
   draw("route");
   draw("picked");
+  routeDrawn = false;
   if (id === null) {
     panel.replaceChildren();
     return;
@@ -139,12 +141,13 @@ function followTerminal(code) {
 function drawRoute() {
   const found = detail?.case;
   if (!found?.terminal || found.lon === null || ["closed", "void", "merged"].includes(found.status)) {
-    if (detail) draw("route");
-    if (routeText) routeText.textContent = t("unknown");
+    if (routeDrawn) draw("route");
+    routeDrawn = false;
     return;
   }
   const from = shownPlace(found.terminal);
   if (!from) return;
+  routeDrawn = true;
   draw("route", collection([{ type: "Feature", properties: {}, geometry: { type: "LineString", coordinates: [from, [found.lon, found.lat]] } }]));
   const position = state.positions.get(found.terminal);
   routeText.textContent = t("case.way_left", { far: distanceText(metres(from[0], from[1], found.lon, found.lat)), age: ago(position.at) });
@@ -162,8 +165,11 @@ function story() {
     h("div", { class: "row wrap" }, h("span", { class: "strong" }, actionName(entry.action)),
       h("span", { class: "quiet" }, entry.actor === "system" ? t("actor.system") : entry.actor), h("span", { class: "grow" }),
       h("time", { class: "quiet", datetime: entry.at }, timeText(entry.at))),
-    entry.note ? h("p", {}, entry.note) : null, changes(entry.data))));
+    noteOf(entry) ? h("p", {}, noteOf(entry)) : null, changes(entry.data))));
 }
+
+/** What the system tells is there in both languages; what a person wrote is in theirs. */
+const noteOf = ({ note, data }) => (data.zh && data.en ? pick(data) : note);
 
 export const actionName = (action) => (has(`action.${action}`) ? t(`action.${action}`) : action);
 

@@ -116,10 +116,11 @@ function calmly(work, pause) {
 
 async function reloadSite() {
   const [site, devices] = await Promise.all([get("/site"), loadDevices()]);
-  const changed = JSON.stringify(site) !== JSON.stringify(state.site);
+  const same = JSON.stringify([site, ...devices]) === JSON.stringify([state.site, ...state.devices]);
+  if (same) return;
   Object.assign(state, { site, devices });
+  redrawSite();
   emit("site");
-  if (changed) redrawSite();
 }
 
 /** Keep the picture true from now on. */

@@ -2,15 +2,17 @@
 import { get, query } from "./api.js";
 import { freshness, unitName } from "./devices.js";
 import { h, icon, steady, toast, working } from "./dom.js";
-import { ago, duration, now, percentText, placeText, speedText, timeText } from "./format.js";
+import { ago, duration, inSeason, now, percentText, placeText, speedText, timeText } from "./format.js";
 import { named, t } from "./i18n.js";
 import { circle, collection, draw, flyTo, flyToAll, onMapClick } from "./map.js";
 import { liveAlerts, lookOf } from "./map_marks.js";
 import { shownPlace } from "./map_terminals.js";
 import { openAlert } from "./alerts.js";
-import { areaOf, on, select, state } from "./state.js";
+import { areaOf, on, select, state, zoneOf } from "./state.js";
 
 const HOUR = 3_600_000;
+// Zones that can be asked about; the water would swallow every click that means to let go.
+const ZONES = ["no_fishing-fill", "restricted-fill", "crowd_watch-fill", "checkpoint-fill", "patrol-line", "checkpoint-line"];
 const GAP = 3; // intervals: a longer pause in a track is drawn as a gap, not as a way
 
 let card = null;
@@ -18,12 +20,16 @@ let tracked = null; // {code, points, from, to} of the track that is drawn
 
 export function startDetail(element) {
   card = element;
-  const layers = ["terminal-patrol", "terminal-police", "terminal-boat", "terminal-other", "alert-ring", "cases", "camera", "sensor"];
+  const layers = ["terminal-patrol", "terminal-police", "terminal-boat", "terminal-other", "alert-ring", "cases", "camera", "sensor",
+    ...ZONES];
   onMapClick(layers, (found) => choose(found.sort((a, b) => layers.indexOf(a.layer.id) - layers.indexOf(b.layer.id))[0]));
   on("selection", () => { forgetTrack(); render(); });
   for (const event of ["language", "site"]) on(event, render);
   on("positions", (positions) => { if (positions.some((p) => p.device === state.selection?.id)) renderSoon(); });
-  addEventListener("keydown", (event) => { if (event.key === "Escape" && state.selection && !document.querySelector("dialog[open]")) select(null); });
+  addEventListener("keydown", (event) => {
+    const busy = document.querySelector("dialog[open], .pick-hint") || event.target.matches?.("input, textarea, select");
+    if (event.key === "Escape" && state.selection && !busy) select(null);
+  });
 }
 
 function choose(feature) {
@@ -31,6 +37,7 @@ function choose(feature) {
   else if (feature.source === "terminals") select("terminal", feature.properties.code);
   else if (feature.source === "alerts") openAlert(feature.properties.id);
   else if (feature.source === "cases") location.hash = `#/case/${feature.properties.id}`;
+  else if (feature.source === "zones") select("zone", feature.properties.code);
   else select("device", feature.properties.code);
 }
 
@@ -39,16 +46,18 @@ const renderSoon = steady(render);
 function render() {
   const { selection } = state;
   const device = ["terminal", "device"].includes(selection?.kind) ? state.devices.get(selection.id) : null;
-  card.hidden = !device;
-  document.body.classList.toggle("with-detail", Boolean(device));
+  const zone = selection?.kind === "zone" ? zoneOf(selection.id) : null;
+  card.hidden = !(device || zone);
+  document.body.classList.toggle("with-detail", !card.hidden);
   const position = device ? state.positions.get(device.code) : null;
   drawAccuracy(device, position);
-  if (!device) return;
+  if (card.hidden) return;
   const focused = card.contains(document.activeElement) ? document.activeElement.dataset.focus : null;
-  const facts = selection.kind === "terminal" ? terminalFacts(device, position) : deviceFacts(device);
+  const facts = zone ? zoneFacts(zone) : selection.kind === "terminal" ? terminalFacts(device, position) : deviceFacts(device);
+  const about = zone ? [zone.code, t(`layer.${zone.kind}`)] : [device.code, kindName(device), device.unit ? unitName(device.unit) : ""];
   card.replaceChildren(
-    h("div", { class: "row" }, h("div", { class: "grow" }, h("h2", { class: "cut" }, named(device)),
-      h("p", { class: "quiet cut" }, [device.code, kindName(device), unitName(device.unit)].filter(Boolean).join(" · "))),
+    h("div", { class: "row" }, h("div", { class: "grow" }, h("h2", { class: "cut" }, named(zone ?? device)),
+      h("p", { class: "quiet cut" }, about.filter(Boolean).join(" · "))),
     h("button", { class: "bare square", "aria-label": t("close"), dataset: { focus: "close" }, onclick: () => select(null) }, icon("close"))),
     h("dl", { class: "facts" }, facts.map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)])),
     ...(selection.kind === "terminal" ? trackPart(device) : []),
@@ -95,9 +104,20 @@ function deviceFacts(device) {
   ];
 }
 
+function zoneFacts(zone) {
+  const { season } = zone;
+  const hours = season && (season.opens === season.closes ? t("season.all_day") : `${season.opens}–${season.closes}`);
+  return [
+    [t("season"), season ? `${season.first} – ${season.last}, ${hours}` : t("season.always")],
+    [t("fix.state"), t(inSeason(season) ? "season.on" : "season.off")],
+    ...(zone.capacity ? [[t("evidence.capacity"), String(zone.capacity)]] : []),
+    ...areaFact({ area: zone.area }),
+  ];
+}
+
 /** The circle stands around the newest fix, where the terminal said it was, not around the gliding marker. */
 function drawAccuracy(device, position) {
-  const known = device?.kind === "terminal" && position && position.lon !== null && position.accuracy !== null;
+  const known = state.selection?.kind === "terminal" && device && position && position.lon !== null && position.accuracy !== null;
   draw("accuracy", known ? collection([circle(position.lon, position.lat, position.accuracy)]) : undefined);
 }
 

@@ -16,6 +16,9 @@ export function freshness(device) {
   return ageOf(position.at) <= patience(device) ? "live" : "silent";
 }
 
+/** What moves: patrols' terminals, and vessels that report where they are. */
+export const moves = (device) => device.kind === "terminal" || device.kind === "vessel";
+export const movers = () => [...state.devices.values()].filter((d) => moves(d) && d.active);
 export const terminals = () => [...state.devices.values()].filter((d) => d.kind === "terminal" && d.active);
 
 /** How many terminals are live, silent and never heard. */

@@ -1,6 +1,6 @@
 // The one map of the screen: made once, told what to draw. Everything that moves on it is in map_terminals.js.
 import { Map as GlMap, ScaleControl } from "./vendor/maplibre-gl/maplibre-gl.mjs";
-import { report, toast } from "./dom.js";
+import { toast } from "./dom.js";
 import { inSeason } from "./format.js";
 import { t } from "./i18n.js";
 import { PIXEL_RATIO, pictures } from "./map_icons.js";
@@ -11,8 +11,10 @@ import { on, state } from "./state.js";
 let map = null;
 let ready = null; // resolves once the style is there
 let drawable = false; // it is there
+let inForce = ""; // which zones' seasons are on, as last drawn
 let picking = null; // resolves the promise of a place that is being pointed out
 let tilesFailed = false;
+let view = null; // where to look once the map is ready, when somebody asked before
 const wanted = new Map(); // source → data set before the map was ready
 const hidden = new Set(JSON.parse(pref("hidden", "[]")));
 
@@ -43,12 +45,13 @@ export function makeMap(container) {
   // The pictures must be known before the first layer asks for them, else MapLibre warns of missing ones.
   map.once("style.load", () => { for (const [name, data] of pictures()) map.addImage(name, data, { pixelRatio: PIXEL_RATIO }); });
   ready = new Promise((resolve) => map.once("load", resolve)).then(() => {
-    map.fitBounds(siteBounds(), { padding: clearance(32), duration: 0 });
     for (const group of Object.keys(GROUPS)) applyVisibility(group);
+    (view ?? (() => map.fitBounds(siteBounds(), { padding: clearance(32), duration: 0 })))();
     drawable = true;
     container.setAttribute("aria-busy", "false");
     for (const [source, data] of wanted) map.getSource(source).setData(data);
   });
+  on("minute", followSeasons);
   on("theme", restyle);
   on("language", restyle);
   new ResizeObserver(() => map.resize()).observe(container);
@@ -56,7 +59,8 @@ export function makeMap(container) {
 
 function mapError(error, sourceId) {
   if (sourceId !== "tiles") {
-    report(Object.assign(new Error(error?.message ?? String(error))));
+    toast(t("fault", { what: error?.message ?? String(error) }), true);
+    console.error(error);
   } else if (!tilesFailed) {
     tilesFailed = true; // once is enough: every tile would say it again
     toast(t("map.tiles_failed"), true);
@@ -89,6 +93,7 @@ function siteBounds() {
 
 /** Colours and texts of the present theme and language onto the standing map: its place and data stay. */
 function restyle() {
+  if (!drawable) return;
   const { zones, labels } = zoneData();
   const style = mapStyle(state.site, zones, labels);
   for (const [name, data] of pictures()) if (map.hasImage(name)) map.updateImage(name, data);
@@ -102,9 +107,19 @@ function restyle() {
   map.getCanvas().setAttribute("aria-label", t("map"));
 }
 
+/** A season begins or ends while the screen is watched: the zone is drawn as it is now. */
+function followSeasons() {
+  const { zones, labels } = zoneData();
+  const force = JSON.stringify(zones.features.map((feature) => feature.properties.in_force));
+  if (!drawable || force === inForce) return;
+  inForce = force;
+  map.getSource("zones").setData(zones);
+  map.getSource("zone-labels").setData(labels);
+}
+
 /** A site that was loaded anew: its zones are drawn, the rest of the map stays. */
 export function redrawSite() {
-  if (map) ready.then(restyle);
+  if (map) ready.then(restyle, () => {});
 }
 
 export const isHidden = (group) => hidden.has(group);
@@ -150,21 +165,28 @@ function clearance(around) {
 
 /** Bring a place into view, not further out than it already is. */
 export function flyTo(lon, lat, zoom = 14.5) {
-  map?.easeTo({ center: [lon, lat], zoom: Math.max(zoom, map.getZoom()), duration: calm() ? 0 : 700 });
+  look(() => map.easeTo({ center: [lon, lat], zoom: Math.max(zoom, map.getZoom()), duration: pace(700) }));
 }
 
 /** Bring several places into view: [[lon, lat], …]. */
 export function flyToAll(places, maxZoom = 15.5) {
-  if (!map || !places.length) return;
+  if (!places.length) return;
   const lons = places.map((p) => p[0]);
   const lats = places.map((p) => p[1]);
-  map.fitBounds([[Math.min(...lons), Math.min(...lats)], [Math.max(...lons), Math.max(...lats)]],
-    { padding: clearance(60), maxZoom, duration: calm() ? 0 : 700 });
+  look(() => map.fitBounds([[Math.min(...lons), Math.min(...lats)], [Math.max(...lons), Math.max(...lats)]],
+    { padding: clearance(60), maxZoom, duration: pace(700) }));
 }
 
-export const fitSite = () => map?.fitBounds(siteBounds(), { padding: clearance(32), duration: calm() ? 0 : 500 });
-export const zoomBy = (step) => map?.easeTo({ zoom: map.getZoom() + step, duration: calm() ? 0 : 200 });
-const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
+export const fitSite = () => map?.fitBounds(siteBounds(), { padding: clearance(32), duration: pace(500) });
+export const zoomBy = (step) => map?.easeTo({ zoom: map.getZoom() + step, duration: pace(200) });
+
+function look(move) {
+  if (drawable) move();
+  else view = move;
+}
+
+/** A camera's journey in ms; none for those who asked the system for less motion, nor before the map is there. */
+const pace = (ms) => (drawable && !matchMedia("(prefers-reduced-motion: reduce)").matches ? ms : 0);
 
 /** Pixels per degree of longitude and latitude at the map's centre: how far a step is seen. Null without a map. */
 export function pixelScale() {

@@ -1,4 +1,5 @@
 // What stands on the map beside the terminals: cameras, sensors, alerts, cases, and names of areas.
+import { moves } from "./devices.js";
 import { named } from "./i18n.js";
 import { collection, draw, mapReady, middle, point } from "./map.js";
 import { on, state } from "./state.js";
@@ -24,9 +25,13 @@ export function showCases(cases) {
 
 function drawAlerts() {
   const { selection } = state;
-  draw("alerts", collection(liveAlerts().filter((a) => !a.historical && a.lon !== null && a.lat !== null)
-    .map((a) => point(a.lon, a.lat, { id: a.id, severity: a.severity,
-      chosen: selection?.kind === "alert" && selection.id === a.id }))));
+  const chosen = selection?.kind === "alert" ? selection.id : null;
+  const placed = liveAlerts().filter((a) => !a.historical && a.lon !== null && a.lat !== null);
+  // Of several at one place the gravest is drawn, of equals the newest: rings over rings would only hide the map.
+  const order = (a) => (a.id === chosen ? 3 : ["low", "medium", "high"].indexOf(a.severity));
+  const here = new Map();
+  for (const alert of placed.sort((a, b) => order(a) - order(b) || a.id - b.id)) here.set(`${alert.lon.toFixed(4)} ${alert.lat.toFixed(4)}`, alert);
+  draw("alerts", collection([...here.values()].map((a) => point(a.lon, a.lat, { id: a.id, severity: a.severity, chosen: a.id === chosen }))));
 }
 
 /** A camera or sensor is off when its registry says so, red while an alert about it is open. */
@@ -36,7 +41,7 @@ export function lookOf(device) {
 }
 
 function drawDevices() {
-  const fixed = [...state.devices.values()].filter((d) => d.kind !== "terminal" && d.lon !== null && d.lat !== null);
+  const fixed = [...state.devices.values()].filter((d) => !moves(d) && d.lon !== null && d.lat !== null);
   draw("devices", collection(fixed.map((d) => point(d.lon, d.lat, { code: d.code, kind: d.kind === "sensor" ? "sensor" : "camera",
     name: d.name, name_en: d.name_en, look: lookOf(d) }))));
 }

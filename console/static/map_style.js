@@ -8,14 +8,14 @@ const FONT = ["PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", "WenQuanYi M
 export const NOTHING = { type: "FeatureCollection", features: [] };
 export const SOURCES = ["areas", "devices", "cases", "alerts", "accuracy", "track", "evidence", "route", "picked", "terminals"];
 
-// Fill opacity, line width and dash of each kind of zone; the colour is a custom property of the style sheet.
+// Fill opacity, line width and dash of each kind of zone, and the zoom from which it is named; the colour is a custom property of the style sheet.
 export const ZONE_KINDS = {
-  water: { colour: "--map-water", line: "--map-water-line", fill: 1, width: 1.2 },
-  no_fishing: { colour: "--map-no-fishing", line: "--map-no-fishing", fill: 0.1, width: 1.8, dash: [4, 2] },
-  restricted: { colour: "--map-restricted", line: "--map-restricted", fill: 0.2, width: 2 },
-  crowd_watch: { colour: "--map-crowd", line: "--map-crowd", fill: 0.16, width: 1.6, dash: [1.5, 1.5] },
-  patrol: { colour: "--map-patrol", line: "--map-patrol", fill: 0.06, width: 2, dash: [6, 3] },
-  checkpoint: { colour: "--map-checkpoint", line: "--map-checkpoint", fill: 0.22, width: 1.8 },
+  water: { colour: "--map-water", line: "--map-water-line", fill: 1, width: 1.2, labels: 0 },
+  no_fishing: { colour: "--map-no-fishing", line: "--map-no-fishing", fill: 0.1, width: 1.8, dash: [4, 2], labels: 10.5 },
+  restricted: { colour: "--map-restricted", line: "--map-restricted", fill: 0.2, width: 2, labels: 12.3 },
+  crowd_watch: { colour: "--map-crowd", line: "--map-crowd", fill: 0.16, width: 1.6, dash: [1.5, 1.5], labels: 11.5 },
+  patrol: { colour: "--map-patrol", line: "--map-patrol", fill: 0.06, width: 2, dash: [6, 3], labels: 12.3 },
+  checkpoint: { colour: "--map-checkpoint", line: "--map-checkpoint", fill: 0.22, width: 1.8, labels: 12.3 },
 };
 
 /** What the legend can show and hide: name → the layers it stands for. */
@@ -60,7 +60,7 @@ function zoneLayers() {
       paint: { "line-color": palette(look.line), "line-width": look.width, "line-opacity": strength(0.95),
         ...(look.dash ? { "line-dasharray": look.dash } : {}) } });
     const label = text(kind === "water" ? 15 : 12, look.line);
-    labels.push({ id: `${kind}-label`, type: "symbol", source: "zone-labels", filter: here, minzoom: kind === "water" ? 0 : 10.5,
+    labels.push({ id: `${kind}-label`, type: "symbol", source: "zone-labels", filter: here, minzoom: look.labels,
       layout: { ...label.layout, "text-field": nameField(), "text-max-width": 9, "text-letter-spacing": kind === "water" ? 0.2 : 0 },
       paint: { ...label.paint, "text-opacity": ["case", ["get", "in_force"], 1, 0.7] } });
   }
@@ -99,7 +99,7 @@ function terminalLayers() {
 
 const bySeverity = () => ["match", ["get", "severity"], "high", palette("--high"), "medium", palette("--medium"), palette("--low")];
 
-const alertGlow = () => ({ id: "alert-glow", type: "circle", source: "alerts", paint: { "circle-color": bySeverity(),
+const alertGlow = () => ({ id: "alert-glow", type: "circle", source: "alerts", filter: ["any", ["get", "chosen"], ["==", ["get", "severity"], "high"]], paint: { "circle-color": bySeverity(),
   "circle-opacity": 0.2, "circle-radius": ["match", ["get", "severity"], "high", 24, 17] } });
 
 /** What must be seen over any number of terminals. */
@@ -155,6 +155,7 @@ export function mapStyle(site, zones, labels) {
     { id: "background", type: "background", paint: { "background-color": palette("--map-bg") } },
     water, ...tiles, ...otherFills, ...zone.lines, ...zone.labels,
     ...deviceLayers(), alertGlow(), ...inspectionLayers(), ...terminalLayers(), ...happeningLayers(),
-    { id: "areas", type: "symbol", source: "areas", layout: { ...area.layout, "text-field": nameField() }, paint: area.paint },
+    { id: "areas", type: "symbol", source: "areas", layout: { ...area.layout, "text-field": nameField(),
+      "text-anchor": "bottom", "text-offset": [0, -0.5] }, paint: area.paint },
   ] };
 }

@@ -1,5 +1,5 @@
 // The moving terminals: one GeoJSON source for all of them, redrawn only when something can be seen to have moved.
-import { freshness, isCalling, terminals } from "./devices.js";
+import { freshness, isCalling, movers, moves } from "./devices.js";
 import { ageOf, duration } from "./format.js";
 import { named } from "./i18n.js";
 import { collection, draw, hasMap, mapReady, onMapMove, pixelScale, point, viewed } from "./map.js";
@@ -24,7 +24,7 @@ export function movePositions(positions) {
   const now = performance.now();
   for (const p of positions) {
     const device = state.devices.get(p.device);
-    if (device?.kind !== "terminal" || p.lon === null || p.lat === null) continue;
+    if (!device || !moves(device) || p.lon === null || p.lat === null) continue;
     if (motion.push(p.device, Date.parse(p.at), p.lon, p.lat, device.interval, now)) stale = true;
   }
 }
@@ -69,7 +69,7 @@ function features(now) {
   const all = [];
   const near = viewed();
   drawn = new Map();
-  for (const device of terminals()) {
+  for (const device of movers()) {
     const place = motion.at(device.code, now);
     if (!place || !near(place)) continue;
     drawn.set(device.code, place);

@@ -62,6 +62,7 @@ function render() {
   write("terminals", silent + never ? "warn" : "good", [String(live), t("terminals.live")], [String(silent + never), t("terminals.silent")]);
   const open = liveAlerts().filter((alert) => alert.state === "open");
   const high = open.some((alert) => alert.severity === "high");
+  document.title = `${open.length ? `(${open.length}) ` : ""}${state.site.name} · ${t("product")}`;
   const known = state.alertsKnown ? { count: open.length, more: state.moreAlerts } : null;
   write("alerts", high ? "bad" : open.length ? "warn" : "good", [counted(known), t("alerts.open")]);
   write("overdue", state.overdue?.count ? "bad" : "good", [counted(state.overdue), t("cases.overdue_n")]);
