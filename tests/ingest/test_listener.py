@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-import uuid
 from typing import Any
 
 import aiomqtt
@@ -14,11 +13,6 @@ from ingest import listener as listener_module
 from ingest.listener import Listener, Message
 
 BASE = "pg/v1/320118001000/T-1"
-
-
-@pytest.fixture
-def client_id() -> str:
-    return f"test-{uuid.uuid4().hex[:12]}"
 
 
 async def take_all(listener: Listener, count: int) -> list[Message]:
