@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from pathlib import Path
+import shutil
 from urllib.parse import urlsplit
 
 import typer
@@ -69,19 +69,13 @@ def status() -> None:
 @app.command()
 def env() -> None:
     """Print shell lines that set the addresses and find the clients: eval "$(patrolgrid services env)"."""
-    settings = read_settings()
-    services = private(settings)
+    services = private(read_settings())
     found = services.up()
-    folders = (
-        [str(Path(services.packages()) / place) for place in ("usr/bin", BINARIES)]
-        if ""
-        in (
-            settings.database_url,
-            settings.mqtt_url,
-        )
-        else []
-    )
     for name, url in zip(found._fields, found, strict=True):
         print(f"export PATROLGRID_{name.upper()}={shlex.quote(url)}")
-    if folders:
-        print(f'export PATH={shlex.quote(os.pathsep.join(folders))}:"$PATH"')
+    root = services.installed()  # with given services nothing is downloaded for the clients' sake
+    if root is not None:
+        folders = os.pathsep.join(str(root / place) for place in ("usr/bin", BINARIES))
+        print(f'export PATH={shlex.quote(folders)}:"$PATH"')
+    elif shutil.which("mosquitto_pub") is None:
+        err.print("  mosquitto_pub is not here: it is in the package mosquitto-clients", highlight=False)

@@ -129,14 +129,17 @@ class Services:
 
     def packages(self) -> Path:
         """The folder of the unpacked packages; they are downloaded once for all data folders of this account."""
-        cache = cache_folder(self._data_dir)
-        root = cache / f"services-{SUITE}-{os.uname().machine}"
-        if (root / "complete").exists():
-            return root
-        with locked(cache / "lock"):
-            if not (root / "complete").exists():
-                self._install(root)
+        root = self._root()
+        if self.installed() is None:
+            with locked(root.with_name("lock")):
+                if self.installed() is None:
+                    self._install(root)
         return root
+
+    def installed(self) -> Path | None:
+        """That folder if it is there already; downloads nothing."""
+        root = self._root()
+        return root if (root / "complete").exists() else None
 
     def postgres(self) -> Postgres:
         """The private TimescaleDB, to make and drop further databases in. After :meth:`up`."""
@@ -146,6 +149,9 @@ class Services:
     def extra_mosquitto(self, name: str, template: str = CONFIGURATION) -> Mosquitto:
         """A further broker, not started yet, with its own folder ``name`` beside the services'."""
         return Mosquitto(self.packages(), own(self._folder() / name), template)
+
+    def _root(self) -> Path:
+        return cache_folder(self._data_dir) / f"services-{SUITE}-{os.uname().machine}"
 
     def _install(self, root: Path) -> None:
         partial = root.with_name(f"{root.name}.partial")
