@@ -58,9 +58,9 @@ class Detector(Protocol[State]):
 
     kind: ClassVar[str]
     by_reception: ClassVar[bool]
-    """False: follows event time; readings older than their device's newest are kept from the live fold, and the stretch
-    they belong to is folded again from the store. True: follows the order of arrival (liveness, SOS) and sees every reading
-    once, late or not; it is never folded again."""
+    """False: follows event time; readings older than their device's newest are kept from the live fold, and the
+    stretch they belong to is folded again from the store. True: follows the order of arrival (liveness, SOS) and sees
+    every reading once, late or not; it is never folded again."""
 
     @property
     def memory(self) -> float:

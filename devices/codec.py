@@ -9,7 +9,7 @@ from devices.readings import Reading
 
 
 class Undecodable(ValueError):
-    """A payload that is no reading. ``reason`` is a short stable code (a metric label), ``detail`` says what and where."""
+    """A payload that is no reading. ``reason`` is a short stable code (a metric label), ``detail`` says where."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")

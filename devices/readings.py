@@ -3,7 +3,8 @@
 A codec returns the row types (one named tuple per reading, the device still named by its address). From the pipeline
 on, readings travel as NumPy structured arrays whose ``device`` is the dense integer id of the registry.
 
-Units: degrees WGS-84, metres, metres per second, degrees clockwise from north, UTC microseconds. Unknown numbers are NaN.
+Units: degrees WGS-84, metres, metres per second, degrees clockwise from north, UTC microseconds. Unknown numbers are
+NaN.
 """
 
 from __future__ import annotations
