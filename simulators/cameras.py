@@ -72,22 +72,25 @@ class Cameras:
         views = [_view(d, spot, ground) for d, spot in zip(devices, spots, strict=True)]
         bearing, field, reach = np.array(views, np.float64).reshape(-1, 3).T
         self._east, self._north = np.sin(np.radians(bearing)), np.cos(np.radians(bearing))
-        self._half, self.range = np.cos(np.radians(field / 2)), reach
+        self._half, self.range = np.radians(field / 2), reach
         self._speakers = [Speaker(d) for d in devices]
         self._period = np.array([max(1.0, d.interval or PERIOD) for d in devices]) * SECOND
         self._next = start + uniform(self.keys, PHASE, 0) * self._period
         self._look: Keys = np.zeros(len(devices), np.uint64)
         self._tracks: dict[int, Track] = {}  # by the key of camera, body and label
 
-    def sight(self, x: Floats, y: Floats) -> Floats:
-        """Distance of each place (k,) from each camera (n,) where it is in view, inf elsewhere; shape (n, k)."""
-        return self._sight(np.arange(len(self.devices)), x, y)
+    def sight(self, x: Floats, y: Floats, inner: float = 1.0) -> Floats:
+        """Distance of each place (k,) from each camera (n,) where it is in view, inf elsewhere; shape (n, k).
 
-    def _sight(self, which: NDArray[np.int64], x: Floats, y: Floats) -> Floats:
+        ``inner`` below 1 asks for the inner part of the field of view only.
+        """
+        return self._sight(np.arange(len(self.devices)), x, y, inner)
+
+    def _sight(self, which: NDArray[np.int64], x: Floats, y: Floats, inner: float = 1.0) -> Floats:
         dx, dy = x[None, :] - self.x[which, None], y[None, :] - self.y[which, None]
         distance = np.hypot(dx, dy)
         ahead = dx * self._east[which, None] + dy * self._north[which, None]
-        visible = (distance <= self.range[which, None]) & (ahead >= distance * self._half[which, None])
+        visible = (distance <= self.range[which, None]) & (ahead >= distance * np.cos(inner * self._half)[which, None])
         return np.where(visible, distance, np.inf)
 
     def tick(self, now: int, bodies: Bodies) -> list[Message]:

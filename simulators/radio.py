@@ -65,7 +65,7 @@ class Radios:
         self.speakers = [Speaker(d) for d in devices]
         self.keys: Keys = np.array([name_key(seed, "radio", d.code) for d in devices], np.uint64)
         self.trees = Patches(seed, "trees", ground, 700.0, 25.0, 90.0)
-        self.holes = Patches(seed, "holes", ground, 2_600.0, 30.0, 65.0)
+        self.holes = Patches(seed, "holes", ground, 1_900.0, 18.0, 42.0)
         self.alive = np.ones(len(devices), bool)
         self.alarm = np.full((2, len(devices)), NEVER)  # from when to when (UTC µs) fixes carry the SOS mark
         self.battery = 45.0 + 55.0 * uniform(self.keys, CHARGE, 0)

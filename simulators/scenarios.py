@@ -59,7 +59,6 @@ def demo(seed: int) -> Iterator[Cue]:
     sat for five minutes, the market has been too full for one, and a patroller presses the button, one after the other.
     Afterwards life goes on for as long as it runs."""
     opening = [
-        Cue(0.3 * MINUTE, "walker"),
         Cue(300, "anglers", {"count": 2, "lasts": 1800}),  # they sit down about 50 s later
         # From about 600 s on there are more people than the place holds.
         Cue(507, "crowd", {"share": 1.0, "rise": 150, "holds": 420, "largest": True}),
@@ -71,7 +70,7 @@ def demo(seed: int) -> Iterator[Cue]:
     return _together(
         opening,
         _every(dice(seed, "demo anglers"), 19 * MINUTE, 6 * MINUTE, 14 * MINUTE, _anglers),
-        _every(dice(seed, "demo walkers"), 2 * MINUTE, 3 * MINUTE, 8 * MINUTE, _walker),
+        _every(dice(seed, "demo walkers"), 12 * MINUTE, 3 * MINUTE, 8 * MINUTE, _walker),
         _every(dice(seed, "demo net boat"), 50 * MINUTE, 30 * MINUTE, 60 * MINUTE, lambda d: ("net_boat", {
             "lasts": int(d.uniform(15, 35) * MINUTE)})),
         _every(dice(seed, "demo market"), 34 * MINUTE, 22 * MINUTE, 40 * MINUTE, _market),

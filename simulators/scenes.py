@@ -16,6 +16,7 @@ from simulators.places import Ground, Line, Spot
 from simulators.radio import Patches
 
 NEAR: Final = (30.0, 450.0)  # a good view: so many metres from the camera
+INNER: Final = 0.75  # of the camera's field of view
 Taken = Callable[[Spot], bool]
 ASIDE = 150.0  # metres from a hole in the network's coverage, so that those sent there can be heard
 
@@ -59,7 +60,8 @@ class Scenes:
         if not len(spots) or not len(self._cameras.devices):
             return spots
         distance = self._cameras.sight(spots[:, 0], spots[:, 1])
-        good = ((distance >= NEAR[0]) & (distance <= NEAR[1])).any(axis=0)
+        within = self._cameras.sight(spots[:, 0], spots[:, 1], INNER)
+        good = ((within >= NEAR[0]) & (within <= NEAR[1])).any(axis=0)
         heard = ~self._holes.cover(spots[:, 0], spots[:, 1], margin=ASIDE)
         for fit in (good & heard, good, np.isfinite(distance).any(axis=0)):
             if fit.any():

@@ -180,9 +180,12 @@ class Terminals:
             content = json.loads(payload)
         except ValueError:
             return False
-        if unit is None or not isinstance(content, dict) or not isinstance(content.get("id"), str):
+        if unit is None or not isinstance(content, dict):
             return False
-        self._orders.append(Order(unit, content["id"], content))
+        name = content.get("id")
+        if not isinstance(name, str) or not 1 <= len(name) <= 64 or not name.isprintable():
+            return False
+        self._orders.append(Order(unit, name, content))
         return True
 
     def _obey(self, tick: int, now: int, diary: Diary) -> list[Message]:
@@ -204,9 +207,9 @@ class Terminals:
         unit, content = order.unit, order.content
         lon, lat = content.get("lon"), content.get("lat")
         if content.get("do") != "goto":
-            return f"unknown command {content.get('do')!r}"
+            return f"unknown command {content.get('do')!r}"[:200]
         if not all(isinstance(v, int | float) and math.isfinite(v) for v in (lon, lat)):
-            return f"no place: lon {lon!r}, lat {lat!r}"
+            return f"no place: lon {lon!r}, lat {lat!r}"[:200]
         if self.mode[unit] == Mode.TROUBLE:
             return "in trouble myself"
         goal = self._ground.frame.spot(float(lon), float(lat))  # type: ignore[arg-type]  # checked above

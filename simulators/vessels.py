@@ -33,6 +33,7 @@ class NetBoat:
     home: Spot
     lasts: int
     draw: random.Random
+    net: Spot = (0.0, 0.0)
     ends: int = 0
     episode: int = 0
     leaving: bool = False
@@ -75,16 +76,15 @@ class NetBoats:
             return
         if not boat.ends:
             boat.ends = tick + boat.lasts
-            here = self._bodies.place(boat.slot)
+            here = boat.net = self._bodies.place(boat.slot)
             self._bodies.carries[boat.slot] = Carries.BOAT | Carries.PERSON | Carries.NET
             boat.episode = diary.begin("fishing", now, here, zone=boat.zone, note="a boat sets a net")
         self._haul(boat)
 
     def _haul(self, boat: NetBoat) -> None:
         """Back and forth along the net, slowly."""
-        x, y = self._bodies.place(boat.slot)
-        turn = (x + boat.draw.uniform(-40, 40), y + boat.draw.uniform(-40, 40))
-        self._bodies.send(boat.slot, self._ground.by_boat((x, y), turn), HAUL)
+        turn = (boat.net[0] + boat.draw.uniform(-30, 30), boat.net[1] + boat.draw.uniform(-30, 30))
+        self._bodies.send(boat.slot, self._ground.by_boat(self._bodies.place(boat.slot), turn), HAUL)
 
     def _leave(self, boat: NetBoat, now: int, diary: Diary) -> None:
         boat.leaving = True

@@ -47,7 +47,7 @@ def test_who_is_sent_answers_goes_there_stays_and_returns(
 ) -> None:
     start = 1_795_341_600_000_000
     command = Command(start + WHEN * SECOND, device, _order(lon, lat, **words))
-    run = play(shijiu, "quiet", 1_600, commands=[command])
+    run = play(shijiu, "quiet", 2_100, commands=[command])
     (ack,) = run.readings(CommandAck)
     assert (ack.device, ack.command, ack.accepted, ack.note) == (device, "42", True, "")
     assert 3 <= (ack.at - start) / SECOND - WHEN <= 11
