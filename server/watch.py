@@ -23,7 +23,7 @@ from detectors.visits import Visit, Visits
 from devices.readings import SECOND, Rows
 from devices.site import Site
 from store.casebook import clear_quiet, record_findings
-from store.stretches import last_positions, newest_received, stretches
+from store.stretches import last_positions, late_alarms, newest_received, stretches
 from store.visits import visits_spanning, write_visits
 
 log = structlog.get_logger()
@@ -165,6 +165,13 @@ class Watch:
         self._visited += self._visits.step(self._stays, punctual.fixes, self.site)
         return found
 
+    def _by_reception(self, batch: Batch, now: int) -> list[Found]:
+        found: list[Found] = []
+        for watcher in self.watchers:
+            if watcher.detector.by_reception and len(batch):
+                found += watcher.step(batch, now, self.site)
+        return found
+
     async def prime(self) -> None:
         """Refill every detector's state from the store, and record what that shows.
 
@@ -181,6 +188,8 @@ class Watch:
                 since = newest - memory
                 stays = await visits_spanning(conn, since)
                 self._stays = self._visits.start(self.site, stays, since, await last_positions(conn))
+                late = Batch(fixes=await late_alarms(conn, since))
+                found += self._by_reception(late, since)
                 async for batch in stretches(conn, since, newest + AHEAD):
                     rows, now = rows + len(batch), max(now, _last_received(batch))
                     found += self.fold(batch, now)

@@ -42,6 +42,13 @@ _SAMPLES: Final = b"""
     FROM samples
     WHERE at >= %(since)s AND at < %(until)s AND (%(devices)s::int[] IS NULL OR device = ANY(%(devices)s))
     LIMIT %(limit)s"""
+_LATE_ALARMS: Final = (
+    _AS_ARRAYS
+    % b"""
+    SELECT * FROM fixes
+    WHERE received >= %(since)s AND at < %(since)s AND flags & 33 <> 0  -- Flag.SOS | Flag.MAN_DOWN
+    LIMIT %(limit)s"""
+)
 _LAST_POSITIONS: Final = (
     _AS_ARRAYS
     % b"""
@@ -99,6 +106,14 @@ async def stretches(
         batch = await stretch(conn, begin, min(begin + step, until), devices)
         if len(batch):
             yield batch
+
+
+async def late_alarms(conn: AsyncConnection, since: int, limit: int = 10_000) -> Rows:
+    """The calls for help received at or after a moment (UTC µs) that say they are older than it.
+
+    They are not in a stretch of event time that begins there, and must not be overlooked for that.
+    """
+    return await _fixes(conn, _LATE_ALARMS, {"since": moment(since), "limit": limit})
 
 
 async def newest_received(conn: AsyncConnection) -> int | None:

@@ -129,6 +129,16 @@ async def test_what_was_committed_but_never_looked_at_is_found_at_the_next_start
             await until(pool, query, [(1, 1)])
 
 
+async def test_an_old_call_for_help_that_came_late_is_found_after_a_kill(
+    pool: AsyncConnectionPool, ground: Ground
+) -> None:
+    cry = walking(ground[0], "T008", now() - 9000 * SECOND, [PLACES["killed"]], flags=Flag.SOS)
+    cry["received"] = now()
+    await stored(pool, Batch(fixes=cry))
+    async with watching(pool, ground):
+        await until(pool, "SELECT count(*) FROM alerts WHERE rule = 'sos' AND subject = 'T008'", [(1,)])
+
+
 async def test_late_readings_are_folded_again_and_are_history(
     pool: AsyncConnectionPool, ground: Ground, monkeypatch: pytest.MonkeyPatch
 ) -> None:
