@@ -92,7 +92,7 @@ class Postgres:
 
     def _client(self, program: str, *arguments: str, port: int) -> str:
         connection = ["-h", "127.0.0.1", "-p", str(port), "-U", USER, "-w"]
-        command = [self.binaries / program, *connection, *arguments]
+        command: list[str | Path] = [self.binaries / program, *connection, *arguments]
         return run(command, cwd=self.folder, env={"PGPASSWORD": self.password, "PGCONNECT_TIMEOUT": "10"})
 
     def _pid_in_file(self) -> int | None:
@@ -121,7 +121,17 @@ class Postgres:
         account = service_account()
         if account is not None:
             os.chown(secret, account.pw_uid, account.pw_gid)
-        command = [self.binaries / "initdb", "-D", unfinished, "-U", USER, "-E", "UTF8", "--pwfile", secret]
+        command: list[str | Path] = [
+            self.binaries / "initdb",
+            "-D",
+            unfinished,
+            "-U",
+            USER,
+            "-E",
+            "UTF8",
+            "--pwfile",
+            secret,
+        ]
         command += ["--auth=scram-sha-256", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         try:
             run(command, cwd=self.folder)
@@ -132,7 +142,7 @@ class Postgres:
     def _start(self, port: int) -> None:
         (self.data / "postgresql.auto.conf").write_text(_configuration(port))
         log = self.folder / "postgres.log"
-        command = [self.binaries / "pg_ctl", "start", "-D", self.data, "-l", log, "-w", "-t", "90"]
+        command: list[str | Path] = [self.binaries / "pg_ctl", "start", "-D", self.data, "-l", log, "-w", "-t", "90"]
         try:
             run(command, cwd=self.folder)
         except ServicesError as error:
