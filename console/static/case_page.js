@@ -20,6 +20,7 @@ let number = null; // the id of the case that is shown, null when none is
 let detail = null;
 let routeText = null;
 let routeDrawn = false;
+let looked = false; // whether place and terminal were brought into view: its position may come after the case
 
 export function startCasePage(element) {
   panel = element;
@@ -69,6 +70,7 @@ function shown(found, first = false) {
 function lookAt() {
   const { lon, lat, terminal } = detail.case;
   const from = terminal ? shownPlace(terminal) : null;
+  looked = !terminal || from !== null;
   if (lon === null) {
     if (from) flyTo(from[0], from[1]);
   } else if (from) flyToAll([[lon, lat], from], 16);
@@ -147,6 +149,7 @@ function drawRoute() {
   }
   const from = shownPlace(found.terminal);
   if (!from) return;
+  if (!looked) lookAt();
   routeDrawn = true;
   draw("route", collection([{ type: "Feature", properties: {}, geometry: { type: "LineString", coordinates: [from, [found.lon, found.lat]] } }]));
   const position = state.positions.get(found.terminal);

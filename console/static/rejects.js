@@ -17,9 +17,21 @@ const openRows = new Set();
 
 export function startRejects(element) {
   panel = element;
-  on("reject", () => { fresh += 1; renderSoon(); });
+  on("reject", arrived);
   on("reloaded", () => { if (shown) load(); });
   on("language", () => { if (shown) render(); });
+}
+
+/**
+ * One that is on the page came again (perhaps just replayed): it is shown as it is now. Others only count, so that
+ * nothing moves under the eyes of who reads. */
+function arrived({ id }) {
+  if (shown && items.some((item) => item.id === id)) {
+    load();
+    return;
+  }
+  fresh += 1;
+  renderSoon();
 }
 
 export function showRejects(show) {

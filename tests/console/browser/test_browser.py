@@ -211,6 +211,31 @@ async def test_a_lost_stream_is_said_and_made_good(ground: Any, open_page: Any) 
         await page.goto("about:blank")
 
 
+async def test_a_look_at_a_track_is_said_and_recorded(ground: Any, open_page: Any) -> None:
+    lon, lat = ground.place
+    now = time.time()
+    for ago, step in ((1200, 0), (1140, 1), (30, 4), (5, 5)):
+        await ground.fix("T2", lon + step * STEP, lat, now - ago)
+    desk = await open_page()
+    page = desk.page
+    await desk.log_in()
+    await desk.until(lambda: desk.shown("T2"), "T2 on the map")
+    await page.fill("#find input", "terminal t2")
+    await page.keyboard.press("Enter")
+    detail = page.locator("#detail")
+    await expect(detail).to_contain_text("Each look at a track is recorded")
+    for fact in ("Terminal T2", "Police", "4.7 km/h", "±6 m", "77 %"):
+        await expect(detail).to_contain_text(fact)
+    await page.click("#track")
+    await expect(detail).to_contain_text("4 fixes")
+    async with ground.pool.connection() as conn:
+        cursor = await conn.execute(
+            "SELECT a.name, d.code FROM looks l JOIN accounts a ON a.id = l.account JOIN devices d ON d.id = l.device"
+        )
+        assert await cursor.fetchall() == [(ground.name, "T2")]
+    assert desk.complaints == []
+
+
 async def test_a_case_is_reported_from_the_map(ground: Any, open_page: Any) -> None:
     desk = await open_page("zh-CN")
     page = desk.page
