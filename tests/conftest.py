@@ -1,14 +1,21 @@
-"""The real TimescaleDB and the real Mosquitto that the tests talk to."""
+"""The real TimescaleDB, the real Mosquitto and the real worker process that the tests talk to."""
 
 from __future__ import annotations
 
 import asyncio
 import fcntl
+import os
+import signal
+import socket
+import sys
+import time
 import uuid
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 import pytest
 
@@ -92,3 +99,54 @@ def mqtt_url(services: Services) -> Iterator[str]:
     broker = services.extra_mosquitto(f"mosquitto-{uuid.uuid4().hex[:12]}")
     yield f"mqtt://127.0.0.1:{broker.up(0)}"
     broker.remove()
+
+
+class WorkerProcess:
+    """A real worker in a process of its own. ``env`` is its environment, to be changed before :meth:`start`."""
+
+    def __init__(self, database_url: str, mqtt_url: str, folder: Path) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.log = folder / "worker.log"
+        self.env = os.environ | {
+            "PATROLGRID_DATABASE_URL": database_url,
+            "PATROLGRID_MQTT_URL": mqtt_url,
+            "PATROLGRID_WORKER_PORT": str(self.port),
+            "PATROLGRID_LOG_JSON": "true",
+        }
+        self.process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        """Start it and wait until it is ready."""
+        with self.log.open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                Path(sys.executable).with_name("patrolgrid"), "worker", stdout=log, stderr=log, env=self.env
+            )
+        deadline = time.monotonic() + 60
+        while not await asyncio.to_thread(self._ready):
+            if self.process.returncode is not None or time.monotonic() > deadline:
+                pytest.fail(f"the worker did not become ready:\n{self.log.read_text()[-4000:]}")
+            await asyncio.sleep(0.05)
+
+    def _ready(self) -> bool:
+        try:
+            with urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=2) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+    async def end(self, how: signal.Signals) -> int:
+        """Send the signal and wait; the exit code."""
+        assert self.process is not None
+        self.process.send_signal(how)
+        return await asyncio.wait_for(self.process.wait(), 20)
+
+
+@pytest.fixture
+async def worker_process(database_url: str, mqtt_url: str, tmp_path: Path) -> AsyncIterator[WorkerProcess]:
+    """A worker on the module's database and broker, not started yet; killed at the end if it still runs."""
+    worker = WorkerProcess(database_url, mqtt_url, tmp_path)
+    yield worker
+    if worker.process is not None and worker.process.returncode is None:
+        await worker.end(signal.SIGKILL)

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import random
 import signal
-import socket
-import sys
 import time
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
-from urllib.request import urlopen
 
 import aiomqtt
-import pytest
 from psycopg_pool import AsyncConnectionPool
 
 from devices.site_folder import read_folder
@@ -25,49 +21,6 @@ SITE = Path(__file__).parents[2] / "examples" / "shijiu"
 SHARE = "990101001000"
 TERMINALS = [f"T{n:03d}" for n in range(1, 21)]
 ROUNDS = 120  # fixes of each terminal, one a second of event time
-
-
-class WorkerProcess:
-    """A real worker in a process of its own."""
-
-    def __init__(self, database_url: str, mqtt_url: str, folder: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.log = folder / "worker.log"
-        self.env = os.environ | {
-            "PATROLGRID_DATABASE_URL": database_url,
-            "PATROLGRID_MQTT_URL": mqtt_url,
-            "PATROLGRID_WORKER_PORT": str(self.port),
-            "PATROLGRID_LOG_JSON": "true",
-            "PATROLGRID_BATCH_SIZE": "200",  # many commits, so that a kill has many places to fall
-        }
-        self.process: asyncio.subprocess.Process | None = None
-
-    async def start(self) -> None:
-        """Start it and wait until it is ready."""
-        with self.log.open("ab") as log:
-            self.process = await asyncio.create_subprocess_exec(
-                Path(sys.executable).with_name("patrolgrid"), "worker", stdout=log, stderr=log, env=self.env
-            )
-        deadline = time.monotonic() + 60
-        while not await asyncio.to_thread(self._ready):
-            if self.process.returncode is not None or time.monotonic() > deadline:
-                pytest.fail(f"the worker did not become ready:\n{self.log.read_text()[-4000:]}")
-            await asyncio.sleep(0.05)
-
-    def _ready(self) -> bool:
-        try:
-            with urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=2) as answer:
-                return bool(answer.status == 200)
-        except OSError:
-            return False
-
-    async def end(self, how: signal.Signals) -> int:
-        """Send the signal and wait; the exit code."""
-        assert self.process is not None
-        self.process.send_signal(how)
-        return await asyncio.wait_for(self.process.wait(), 20)
 
 
 async def publish_all(mqtt_url: str, begin: float) -> int:
@@ -101,14 +54,15 @@ async def publish_all(mqtt_url: str, begin: float) -> int:
 
 
 async def test_a_killed_worker_loses_nothing_and_repeats_nothing(
-    database_url: str, mqtt_url: str, pool: AsyncConnectionPool, tmp_path: Path
+    worker_process: Any, mqtt_url: str, pool: AsyncConnectionPool
 ) -> None:
     seed = random.SystemRandom().randrange(1 << 32)
     print(f"seed {seed}")
     dice = random.Random(seed)
     async with pool.connection() as conn:
         await save_site(conn, read_folder(SITE))
-    worker = WorkerProcess(database_url, mqtt_url, tmp_path)
+    worker = worker_process
+    worker.env["PATROLGRID_BATCH_SIZE"] = "200"  # many commits, so that a kill has many places to fall
     await worker.start()
     # The run lies in the last ten minutes, so that what it shows is news when it is found.
     publishing = asyncio.create_task(publish_all(mqtt_url, time.time() - ROUNDS * 5))
