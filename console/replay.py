@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Awaitable, Callable
-from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
 import aiomqtt
+
+from devices.broker import Broker
 
 Publish = Callable[[str, bytes], Awaitable[None]]
 """Sends (topic, payload) at QoS 1 and returns once the broker has acknowledged; ConnectionError when it did not."""
@@ -19,24 +19,17 @@ def publisher(mqtt_url: str, *, timeout: float = 5.0) -> Publish:
     Raises:
         ValueError: ``mqtt_url`` is not ``mqtt[s]://[user:password@]host[:port]``.
     """
-    url = urlsplit(mqtt_url)
-    if url.scheme not in ("mqtt", "mqtts") or not url.hostname:
-        raise ValueError(f"broker address {mqtt_url!r}: expected mqtt[s]://[user:password@]host[:port]")
-    host, secure = url.hostname, url.scheme == "mqtts"
+    broker = Broker.parse(mqtt_url)
 
     async def publish(topic: str, payload: bytes) -> None:
         try:
             async with aiomqtt.Client(
-                host,
-                url.port or (8883 if secure else 1883),
-                username=unquote(url.username) if url.username else None,
-                password=unquote(url.password) if url.password else None,
-                tls_context=ssl.create_default_context() if secure else None,
+                **broker.client_arguments(),
                 identifier=f"patrolgrid-replay-{uuid4().hex[:8]}",
                 timeout=timeout,
             ) as client:
                 await client.publish(topic, payload, qos=1, timeout=timeout)
         except aiomqtt.MqttError as error:
-            raise ConnectionError(f"{topic} was not acknowledged by {host}: {error}") from error
+            raise ConnectionError(f"{topic} was not acknowledged by {broker.host}: {error}") from error
 
     return publish

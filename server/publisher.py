@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
-from urllib.parse import unquote, urlsplit
 
 import aiomqtt
 import structlog
+
+from devices.broker import Broker
 
 log = structlog.get_logger()
 
@@ -20,18 +20,7 @@ class Publisher:
     """Publishes at QoS 1 and returns when the broker has acknowledged; reconnects by itself while :meth:`run` runs."""
 
     def __init__(self, mqtt_url: str, identifier: str) -> None:
-        url = urlsplit(mqtt_url)
-        if url.scheme not in ("mqtt", "mqtts") or not url.hostname:
-            raise ValueError(f"broker address {mqtt_url!r}: expected mqtt[s]://[user:password@]host[:port]")
-        secure = url.scheme == "mqtts"
-        self._arguments = {
-            "hostname": url.hostname,
-            "port": url.port or (8883 if secure else 1883),
-            "username": unquote(url.username) if url.username else None,
-            "password": unquote(url.password) if url.password else None,
-            "tls_context": ssl.create_default_context() if secure else None,
-            "identifier": identifier,
-        }
+        self._arguments = {**Broker.parse(mqtt_url).client_arguments(), "identifier": identifier}
         self._client: aiomqtt.Client | None = None
 
     async def run(self) -> None:
@@ -39,7 +28,7 @@ class Publisher:
         pause = 0.5
         while True:
             try:
-                async with aiomqtt.Client(**self._arguments) as client:  # type: ignore[arg-type]
+                async with aiomqtt.Client(**self._arguments) as client:
                     self._client, pause = client, 0.5
                     async for _ in client.messages:  # nothing is subscribed: this only ends when the connection does
                         pass

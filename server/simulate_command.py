@@ -28,7 +28,7 @@ def simulate(
     minutes: Annotated[float, typer.Option(help="Minutes of world time; 0: until Ctrl-C")] = 0.0,
     truth: Annotated[Path | None, typer.Option(help="File for what truly happened, a JSON object a line")] = None,
 ) -> None:
-    """Publish a simulated site's devices to the broker, as real ones would: fast up to the present, then in real time."""
+    """Let a site's devices live and publish, as real ones would: fast up to the present, then in real time."""
     folder, broker = read_folder(site), addresses(read_settings()).mqtt_url
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[told]}"), TimeElapsedColumn())
     with Progress(*columns, console=err) as progress:

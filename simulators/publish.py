@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
-from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
 import aiomqtt
 import structlog
 
+from devices.broker import Broker
 from devices.readings import SECOND
 from devices.site import moment
 from devices.site_folder import SiteFolder
@@ -53,16 +52,12 @@ class Link:
     """One MQTT connection for all devices: QoS 1, many in flight, reconnecting with growing pauses."""
 
     def __init__(self, mqtt_url: str, commands: Sequence[str], heard: Heard) -> None:
-        url = urlsplit(mqtt_url)
-        if url.scheme not in ("mqtt", "mqtts") or not url.hostname:
-            raise WrongArgument(f"broker address {mqtt_url!r}: expected mqtt[s]://[user:password@]host[:port]")
-        secure = url.scheme == "mqtts"
+        try:
+            broker = Broker.parse(mqtt_url)
+        except ValueError as error:
+            raise WrongArgument(str(error)) from error
         self._arguments: dict[str, Any] = {
-            "hostname": url.hostname,
-            "port": url.port or (8883 if secure else 1883),
-            "username": unquote(url.username) if url.username else None,
-            "password": unquote(url.password) if url.password else None,
-            "tls_context": ssl.create_default_context() if secure else None,
+            **broker.client_arguments(),
             "identifier": f"patrolgrid-simulator-{uuid4().hex[:12]}",
             "max_inflight_messages": WINDOW,
         }
