@@ -9,50 +9,102 @@ import { on, state } from "./state.js";
 
 export function startTools(bar) {
   const sound = tool("bell", "sound", "", () => setMuted(!muted()));
-  const showSound = () => { // the button stays: the first press anywhere wakes the sound, also a press on this button
+  const showSound = () => {
+    // the button stays: the first press anywhere wakes the sound, also a press on this button
     sound.replaceChildren(icon(muted() ? "muted" : "bell"));
     sound.title = { on: t("sound.on"), muted: t("sound.muted"), blocked: t("sound.blocked") }[soundState()];
     sound.setAttribute("aria-label", sound.title);
     sound.dataset.sound = soundState();
   };
-  const render = () => { showSound(); bar.replaceChildren(sound, themeButton(), languageButton(), personMenu()); };
+  const render = () => {
+    showSound();
+    bar.replaceChildren(sound, themeButton(), languageButton(), personMenu());
+  };
   for (const event of ["language", "theme"]) on(event, render);
   on("sound", showSound);
   render();
 }
 
-const tool = (name, id, label, act) => h("button", { class: "bare square", id, "aria-label": label, title: label, onclick: act }, icon(name));
+const tool = (name, id, label, act) =>
+  h("button", { class: "bare square", id, "aria-label": label, title: label, onclick: act }, icon(name));
 
-export const themeButton = () => tool(theme() === "dark" ? "sun" : "moon", "theme", t(theme() === "dark" ? "theme.light" : "theme.dark"),
-  () => setTheme(theme() === "dark" ? "light" : "dark"));
+export const themeButton = () =>
+  tool(theme() === "dark" ? "sun" : "moon", "theme", t(theme() === "dark" ? "theme.light" : "theme.dark"), () =>
+    setTheme(theme() === "dark" ? "light" : "dark"),
+  );
 
 /** Named in the language it leads to, so that whoever landed in the wrong one can read it. */
-export const languageButton = () => h("button", { class: "bare", id: "language", lang: language() === "zh" ? "en" : "zh-CN",
-  onclick: () => setLanguage(language() === "zh" ? "en" : "zh") }, language() === "zh" ? "English" : "中文");
+export const languageButton = () =>
+  h(
+    "button",
+    {
+      class: "bare",
+      id: "language",
+      lang: language() === "zh" ? "en" : "zh-CN",
+      onclick: () => setLanguage(language() === "zh" ? "en" : "zh"),
+    },
+    language() === "zh" ? "English" : "中文",
+  );
 
 function personMenu() {
   const { me } = state;
-  const body = h("div", { class: "menu card" }, h("p", { class: "strong" }, me.display || me.name),
-    h("p", { class: "quiet" }, [t(`account.${me.role}`), me.unit ? unitName(me.unit) : null].filter(Boolean).join(" · ")),
+  const body = h(
+    "div",
+    { class: "menu card" },
+    h("p", { class: "strong" }, me.display || me.name),
+    h(
+      "p",
+      { class: "quiet" },
+      [t(`account.${me.role}`), me.unit ? unitName(me.unit) : null].filter(Boolean).join(" · "),
+    ),
     h("button", { class: "bare", onclick: () => askPassword(false) }, t("password.change")),
     working(h("button", { class: "bare", id: "log-out" }, t("log_out")), async () => {
       await request("DELETE", "/session");
       location.assign("/login");
-    }));
-  const menu = h("details", { class: "person" }, h("summary", { "aria-label": t("account"), id: "account" }, icon("person"),
-    h("span", { class: "name cut" }, me.display || me.name)), body);
-  document.addEventListener("click", (event) => { if (!menu.contains(event.target)) menu.open = false; });
-  menu.addEventListener("keydown", (event) => { if (event.key === "Escape") { menu.open = false; menu.firstChild.focus(); } });
+    }),
+  );
+  const menu = h(
+    "details",
+    { class: "person" },
+    h(
+      "summary",
+      { "aria-label": t("account"), id: "account" },
+      icon("person"),
+      h("span", { class: "name cut" }, me.display || me.name),
+    ),
+    body,
+  );
+  document.addEventListener("click", (event) => {
+    if (!menu.contains(event.target)) menu.open = false;
+  });
+  menu.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") {
+      menu.open = false;
+      menu.firstChild.focus();
+    }
+  });
   return menu;
 }
 
 /** A new password; after a one-time log-in it is asked for by itself, and may be put off. */
 export function askPassword(oneTime) {
-  const dialog = h("dialog", { "aria-labelledby": "password-title" }, h("div", { class: "body" },
-    h("h2", { id: "password-title" }, t(oneTime ? "password.one_time" : "password.change")),
-    oneTime ? h("p", { class: "note" }, t("password.why")) : null,
-    passwordForm(() => { dialog.close(); toast(t("password.changed")); },
-      h("button", { type: "button", onclick: () => dialog.close() }, t(oneTime ? "later" : "cancel")))));
+  const dialog = h(
+    "dialog",
+    { "aria-labelledby": "password-title" },
+    h(
+      "div",
+      { class: "body" },
+      h("h2", { id: "password-title" }, t(oneTime ? "password.one_time" : "password.change")),
+      oneTime ? h("p", { class: "note" }, t("password.why")) : null,
+      passwordForm(
+        () => {
+          dialog.close();
+          toast(t("password.changed"));
+        },
+        h("button", { type: "button", onclick: () => dialog.close() }, t(oneTime ? "later" : "cancel")),
+      ),
+    ),
+  );
   dialog.addEventListener("close", () => dialog.remove());
   document.body.append(dialog);
   dialog.showModal();
@@ -60,19 +112,45 @@ export function askPassword(oneTime) {
 
 /** Old, new, again; `known` is the password just used to log in, which need not be typed twice. */
 export function passwordForm(done, other = null, known = null) {
-  const input = (name, label, complete) => h("label", { class: "field" }, label,
-    h("input", { type: "password", name, required: true, autocomplete: complete, maxlength: 1000, minlength: name === "old" ? null : 10 }));
+  const input = (name, label, complete) =>
+    h(
+      "label",
+      { class: "field" },
+      label,
+      h("input", {
+        type: "password",
+        name,
+        required: true,
+        autocomplete: complete,
+        maxlength: 1000,
+        minlength: name === "old" ? null : 10,
+      }),
+    );
   const send = h("button", { class: "primary", type: "submit" }, t("password.set"));
-  const form = h("form", { class: "column plain" }, h("input", { type: "text", name: "username", autocomplete: "username", hidden: true, value: state.me?.name ?? "" }), known === null ? input("old", t("password.old"), "current-password") : null,
-    input("new", t("password.new"), "new-password"), input("again", t("password.again"), "new-password"), h("div", { class: "buttons" }, other, send));
+  const form = h(
+    "form",
+    { class: "column plain" },
+    h("input", { type: "text", name: "username", autocomplete: "username", hidden: true, value: state.me?.name ?? "" }),
+    known === null ? input("old", t("password.old"), "current-password") : null,
+    input("new", t("password.new"), "new-password"),
+    input("again", t("password.again"), "new-password"),
+    h("div", { class: "buttons" }, other, send),
+  );
   const { old, new: fresh, again } = form.elements;
-  again.addEventListener("input", () => again.setCustomValidity(again.value === fresh.value ? "" : t("password.differ")));
-  fresh.addEventListener("input", () => again.setCustomValidity(again.value === fresh.value ? "" : t("password.differ")));
+  again.addEventListener("input", () =>
+    again.setCustomValidity(again.value === fresh.value ? "" : t("password.differ")),
+  );
+  fresh.addEventListener("input", () =>
+    again.setCustomValidity(again.value === fresh.value ? "" : t("password.differ")),
+  );
   const go = working(h("button", { type: "button" }), async () => {
     await post("/me/password", { old: known ?? old.value, new: fresh.value });
     if (state.me) state.me.one_time = false;
     done();
   });
-  form.addEventListener("submit", (event) => { event.preventDefault(); go.click(); });
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    go.click();
+  });
   return form;
 }

@@ -30,8 +30,12 @@ export async function request(method, path, body) {
   try {
     return await response.json();
   } catch (error) {
-    throw new ApiError(response.status, "not_json", "服务器的答复不是 JSON，请报告管理员",
-      `The server's answer is not JSON (${error.message}): tell the administrator`);
+    throw new ApiError(
+      response.status,
+      "not_json",
+      "服务器的答复不是 JSON，请报告管理员",
+      `The server's answer is not JSON (${error.message}): tell the administrator`,
+    );
   }
 }
 
@@ -54,10 +58,20 @@ function unreachable(error) {
 async function refusal(response, path) {
   if (response.status === 401 && path !== "/session") {
     location.assign("/login");
-    return new ApiError(401, "logged_out", "登录已失效，正在转到登录页", "The log-in has ended: going to the log-in page");
+    return new ApiError(
+      401,
+      "logged_out",
+      "登录已失效，正在转到登录页",
+      "The log-in has ended: going to the log-in page",
+    );
   }
   const answer = await response.json().catch(() => null); // not JSON: a proxy's page; the status still says enough
   const error = answer?.error;
   if (error?.zh && error?.en) return new ApiError(response.status, error.code, error.zh, error.en);
-  return new ApiError(response.status, "http", `服务器答复 ${response.status}`, `The server answered ${response.status}`);
+  return new ApiError(
+    response.status,
+    "http",
+    `服务器答复 ${response.status}`,
+    `The server answered ${response.status}`,
+  );
 }

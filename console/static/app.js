@@ -26,7 +26,9 @@ const byId = (id) => document.getElementById(id);
 
 // A failure that nobody caught still reaches the person in words (and, not being handled, the console as well).
 addEventListener("unhandledrejection", (event) => toast(sentenceOf(event.reason), true));
-addEventListener("error", (event) => { if (event.error) toast(sentenceOf(event.error), true); });
+addEventListener("error", (event) => {
+  if (event.error) toast(sentenceOf(event.error), true);
+});
 
 async function start() {
   setLanguage(language(), false);
@@ -63,21 +65,58 @@ function words() {
   document.documentElement.lang = language() === "zh" ? "zh-CN" : "en";
   byId("site-name").textContent = state.site.name || t("product");
   byId("skip").textContent = t("skip");
-  byId("skip").onclick = (event) => { event.preventDefault(); showTab("alerts"); byId("alerts-panel").focus(); };
-  for (const [id, key] of [["cases-panel", "cases"], ["alerts-panel", "alerts"], ["case-panel", "case"], ["rejects-panel", "rejects"],
-    ["stage", "map"], ["detail", "detail"], ["legend", "legend"], ["strip", "status"], ["tabs", "tabs"]]) {
+  byId("skip").onclick = (event) => {
+    event.preventDefault();
+    showTab("alerts");
+    byId("alerts-panel").focus();
+  };
+  for (const [id, key] of [
+    ["cases-panel", "cases"],
+    ["alerts-panel", "alerts"],
+    ["case-panel", "case"],
+    ["rejects-panel", "rejects"],
+    ["stage", "map"],
+    ["detail", "detail"],
+    ["legend", "legend"],
+    ["strip", "status"],
+    ["tabs", "tabs"],
+  ]) {
     byId(id).setAttribute("aria-label", t(key));
   }
-  const button = (name, key, act) => h("button", { class: "square", "aria-label": t(key), title: t(key), onclick: act }, icon(name));
-  byId("map-buttons").replaceChildren(...(hasMap() ? [button("plus", "zoom.in", () => zoomBy(1)), button("minus", "zoom.out", () => zoomBy(-1)),
-    button("fit", "zoom.site", fitSite)] : []));
+  const button = (name, key, act) =>
+    h("button", { class: "square", "aria-label": t(key), title: t(key), onclick: act }, icon(name));
+  byId("map-buttons").replaceChildren(
+    ...(hasMap()
+      ? [
+          button("plus", "zoom.in", () => zoomBy(1)),
+          button("minus", "zoom.out", () => zoomBy(-1)),
+          button("fit", "zoom.site", fitSite),
+        ]
+      : []),
+  );
   byId("attribution").hidden = !(state.site.tile_url && state.site.tile_attribution);
   byId("attribution").textContent = state.site.tile_attribution;
-  byId("tabs").replaceChildren(...[["map", "map"], ["alerts", "alert"], ["cases", "list"]].map(([tab, pictogram]) => h("a",
-    { href: tab === "map" ? "#/" : `#/${tab}`, dataset: { tab }, "aria-current": document.body.dataset.tab === tab ? "page" : null }, icon(pictogram), t(tab))));
+  byId("tabs").replaceChildren(
+    ...[
+      ["map", "map"],
+      ["alerts", "alert"],
+      ["cases", "list"],
+    ].map(([tab, pictogram]) =>
+      h(
+        "a",
+        {
+          href: tab === "map" ? "#/" : `#/${tab}`,
+          dataset: { tab },
+          "aria-current": document.body.dataset.tab === tab ? "page" : null,
+        },
+        icon(pictogram),
+        t(tab),
+      ),
+    ),
+  );
 }
 
-/** "#/", "#/alerts", "#/cases", "#/overdue", "#/case/ID", "#/rejects": what is shown, so that it can be linked and gone back to. */
+/** "#/", "#/alerts", "#/cases", "#/overdue", "#/case/ID", "#/rejects": what is shown can be linked and gone back to. */
 function route() {
   const [, page = "", id = ""] = location.hash.split("/");
   const caseId = page === "case" && /^\d+$/.test(id) ? Number(id) : null;
@@ -85,12 +124,14 @@ function route() {
   showCase(caseId);
   showRejects(page === "rejects");
   if (page === "overdue") showOverdue();
-  showTab({ alerts: "alerts", cases: "cases", overdue: "cases" }[page] ?? (page === "" ? "map" : document.body.dataset.tab));
+  showTab(
+    { alerts: "alerts", cases: "cases", overdue: "cases" }[page] ?? (page === "" ? "map" : document.body.dataset.tab),
+  );
   const panel = { case: "case-panel", rejects: "rejects-panel" }[document.body.dataset.route];
   if (panel) byId(panel).focus({ preventScroll: true });
 }
 
-/** Which list the rail shows on a middle screen, and which page a phone shows. The map is always in sight but on a phone. */
+/** Which list a middle screen's rail shows, and which page a phone shows. The map is out of sight on a phone only. */
 function showTab(tab) {
   if (tab === "map" && document.body.dataset.tab !== "map" && !matchMedia("(max-width: 699px)").matches) return;
   document.body.dataset.tab = tab;
@@ -105,14 +146,29 @@ window.patrolgrid = Object.freeze({
   terminal: (code) => {
     const shown = shownPlace(code);
     const fix = state.positions.get(code);
-    return shown && { lon: shown[0], lat: shown[1], at: fix.at, fix: [fix.lon, fix.lat], pixel: { ...project(shown[0], shown[1]) } };
+    return (
+      shown && {
+        lon: shown[0],
+        lat: shown[1],
+        at: fix.at,
+        fix: [fix.lon, fix.lat],
+        pixel: { ...project(shown[0], shown[1]) },
+      }
+    );
   },
   link: () => ({ ...link }),
 });
 
 start().catch((error) => {
   if (error.status === 401) return; // on the way to the log-in page
-  document.querySelector("main").replaceChildren(h("div", { class: "empty stop" }, icon("alert"), h("p", {}, sentenceOf(error)),
-    working(h("button", { class: "primary" }, t("retry")), async () => location.reload())));
+  document.querySelector("main").replaceChildren(
+    h(
+      "div",
+      { class: "empty stop" },
+      icon("alert"),
+      h("p", {}, sentenceOf(error)),
+      working(h("button", { class: "primary" }, t("retry")), async () => location.reload()),
+    ),
+  );
   if (!(error instanceof ApiError)) throw error;
 });

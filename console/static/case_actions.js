@@ -26,8 +26,18 @@ export function actionBar(detail, done, reload) {
   const order = (offer) => (FORWARD.includes(offer.action) ? 0 : SEVERE.has(offer.action) ? 2 : 1);
   const offers = [...actions].sort((a, b) => order(a) - order(b));
   const place = h("div", {});
-  const buttons = offers.map((offer) => h("button", { class: order(offer) === 0 ? "primary" : SEVERE.has(offer.action) ? "danger" : "",
-    dataset: { action: offer.action }, "aria-expanded": String(draft.action === offer.action), onclick: (event) => choose(offer, event.currentTarget) }, words(offer)));
+  const buttons = offers.map((offer) =>
+    h(
+      "button",
+      {
+        class: order(offer) === 0 ? "primary" : SEVERE.has(offer.action) ? "danger" : "",
+        dataset: { action: offer.action },
+        "aria-expanded": String(draft.action === offer.action),
+        onclick: (event) => choose(offer, event.currentTarget),
+      },
+      words(offer),
+    ),
+  );
   const send = (offer, fields) => submit(found, offer, fields, done, reload);
   function choose(offer, button) {
     for (const other of buttons) other.setAttribute("aria-expanded", String(other === button));
@@ -41,11 +51,18 @@ export function actionBar(detail, done, reload) {
   return bar;
 }
 
-const words = (offer) => { const said = pick(offer); return said.charAt(0).toUpperCase() + said.slice(1); };
+const words = (offer) => {
+  const said = pick(offer);
+  return said.charAt(0).toUpperCase() + said.slice(1);
+};
 
 async function submit(found, offer, fields, done, reload) {
   try {
-    const answer = await post(`/cases/${found.id}/actions`, { action: offer.action, version: found.version, ...fields });
+    const answer = await post(`/cases/${found.id}/actions`, {
+      action: offer.action,
+      version: found.version,
+      ...fields,
+    });
     draft = { case: found.id, action: null, fields: {} };
     done(answer);
     toast(t("action.done", { what: words(offer) }));
@@ -57,45 +74,98 @@ async function submit(found, offer, fields, done, reload) {
 
 function form(found, offer, send) {
   const inputs = new Map(offer.needs.map((need) => [need.replace("?", ""), input(found, need, offer)]));
-  const go = working(h("button", { class: SEVERE.has(offer.action) ? "danger" : "primary", type: "button", id: "action-send" },
-    t("action.send", { what: words(offer) })), async () => {
-    for (const { element } of inputs.values()) if (!element.reportValidity()) return;
-    await send(offer, Object.fromEntries([...inputs].map(([name, { element }]) => [name, element.value.trim() || null])));
-  });
+  const go = working(
+    h(
+      "button",
+      { class: SEVERE.has(offer.action) ? "danger" : "primary", type: "button", id: "action-send" },
+      t("action.send", { what: words(offer) }),
+    ),
+    async () => {
+      for (const { element } of inputs.values()) if (!element.reportValidity()) return;
+      await send(
+        offer,
+        Object.fromEntries([...inputs].map(([name, { element }]) => [name, element.value.trim() || null])),
+      );
+    },
+  );
   for (const [name, { element }] of inputs) {
     if (draft.fields[name] !== undefined) element.value = draft.fields[name];
-    element.addEventListener("input", () => { draft.fields[name] = element.value; });
+    element.addEventListener("input", () => {
+      draft.fields[name] = element.value;
+    });
   }
-  return h("div", { class: "column action-form" }, [...inputs.values()].map(({ label, element }) => h("label", { class: "field" }, label, element)),
-    h("div", { class: "row" }, h("span", { class: "grow" }), go));
+  return h(
+    "div",
+    { class: "column action-form" },
+    [...inputs.values()].map(({ label, element }) => h("label", { class: "field" }, label, element)),
+    h("div", { class: "row" }, h("span", { class: "grow" }), go),
+  );
 }
 
 function input(found, need, offer) {
   if (need === "unit") {
-    return { label: t("case.unit"), element: h("select", { name: "unit", required: true }, h("option", { value: "" }, t("choose")),
-      state.site.units.filter((unit) => unit.code !== found.unit).map((unit) => h("option", { value: unit.code }, named(unit)))) };
+    return {
+      label: t("case.unit"),
+      element: h(
+        "select",
+        { name: "unit", required: true },
+        h("option", { value: "" }, t("choose")),
+        state.site.units
+          .filter((unit) => unit.code !== found.unit)
+          .map((unit) => h("option", { value: unit.code }, named(unit))),
+      ),
+    };
   }
-  if (need.startsWith("terminal")) return { label: t("case.terminal"), element: terminalSelect(found, need.endsWith("?")) };
+  if (need.startsWith("terminal"))
+    return { label: t("case.terminal"), element: terminalSelect(found, need.endsWith("?")) };
   if (need === "outcome") {
-    return { label: t("case.outcome"), element: h("textarea", { name: "outcome", required: true, maxlength: 200, placeholder: t("outcome.hint") }) };
+    return {
+      label: t("case.outcome"),
+      element: h("textarea", { name: "outcome", required: true, maxlength: 200, placeholder: t("outcome.hint") }),
+    };
   }
   const hint = offer.action === "verify" ? t("verify.hint") : offer.action === "void" ? t("void.hint") : "";
-  return { label: t("note"), element: h("textarea", { name: "note", required: !need.endsWith("?"), maxlength: 2000, placeholder: hint }) };
+  return {
+    label: t("note"),
+    element: h("textarea", { name: "note", required: !need.endsWith("?"), maxlength: 2000, placeholder: hint }),
+  };
 }
 
 /** Terminals with a place, nearest first, each with its distance and the age of its fix; silent ones come last. */
 export function rankedTerminals(lon, lat) {
-  return terminals().filter((device) => state.positions.get(device.code)?.lon != null).map((device) => {
-    const p = state.positions.get(device.code);
-    return { device, live: freshness(device) === "live", age: ageOf(p.at),
-      far: lon === null ? null : metres(lon, lat, p.lon, p.lat) };
-  }).sort((a, b) => b.live - a.live || (a.far ?? 0) - (b.far ?? 0) || a.device.code.localeCompare(b.device.code));
+  return terminals()
+    .filter((device) => state.positions.get(device.code)?.lon != null)
+    .map((device) => {
+      const p = state.positions.get(device.code);
+      return {
+        device,
+        live: freshness(device) === "live",
+        age: ageOf(p.at),
+        far: lon === null ? null : metres(lon, lat, p.lon, p.lat),
+      };
+    })
+    .sort((a, b) => b.live - a.live || (a.far ?? 0) - (b.far ?? 0) || a.device.code.localeCompare(b.device.code));
 }
 
 function terminalSelect(found, optional) {
-  const options = rankedTerminals(found.lon, found.lat).map(({ device, live, age, far }) => h("option", { value: device.code },
-    [named(device), t(`role.${["patrol", "police", "boat"].includes(device.role) ? device.role : "other"}`), far === null ? null : distanceText(far),
-      t(live ? "ago" : "silent_for", { span: duration(age) })].filter(Boolean).join(" · ")));
-  return h("select", { name: "terminal", required: !optional },
-    h("option", { value: "" }, t(optional ? "dispatch.no_terminal" : "choose")), options);
+  const options = rankedTerminals(found.lon, found.lat).map(({ device, live, age, far }) =>
+    h(
+      "option",
+      { value: device.code },
+      [
+        named(device),
+        t(`role.${["patrol", "police", "boat"].includes(device.role) ? device.role : "other"}`),
+        far === null ? null : distanceText(far),
+        t(live ? "ago" : "silent_for", { span: duration(age) }),
+      ]
+        .filter(Boolean)
+        .join(" · "),
+    ),
+  );
+  return h(
+    "select",
+    { name: "terminal", required: !optional },
+    h("option", { value: "" }, t(optional ? "dispatch.no_terminal" : "choose")),
+    options,
+  );
 }

@@ -1,13 +1,14 @@
 // One case: its head, its chain, its story, its alerts, and what may be done with it now.
 import { ApiError, get } from "./api.js";
 import { actionBar } from "./case_actions.js";
+import { notices, story } from "./case_story.js";
 import { openAlert } from "./alerts.js";
 import { isOverdue, take } from "./cases.js";
 import { deviceName, unitName } from "./devices.js";
 import { dueText } from "./due.js";
 import { failure, h, icon, steady } from "./dom.js";
 import { ago, distanceText, metres, placeText, timeText } from "./format.js";
-import { has, named, pick, t } from "./i18n.js";
+import { named, pick, t } from "./i18n.js";
 import { collection, draw, flyTo, flyToAll, point } from "./map.js";
 import { shownPlace } from "./map_terminals.js";
 import { severityChip } from "./severity.js";
@@ -24,11 +25,19 @@ let looked = false; // whether place and terminal were brought into view: its po
 
 export function startCasePage(element) {
   panel = element;
-  on("case", (found) => { if (found.id === number) reload(); });
-  on("reloaded", () => { if (number !== null) reload(); });
-  on("language", () => { if (detail) render(); });
+  on("case", (found) => {
+    if (found.id === number) reload();
+  });
+  on("reloaded", () => {
+    if (number !== null) reload();
+  });
+  on("language", () => {
+    if (detail) render();
+  });
   on("tick", drawRoute);
-  on("site", () => { if (detail) renderSoon(); });
+  on("site", () => {
+    if (detail) renderSoon();
+  });
 }
 
 /** Show case `id`, or take the page away with null. */
@@ -55,7 +64,11 @@ async function reload(first = false) {
     shown(found, first);
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
-    if (asked === number) panel.replaceChildren(backLink(), failure(error, () => reload(first)));
+    if (asked === number)
+      panel.replaceChildren(
+        backLink(),
+        failure(error, () => reload(first)),
+      );
   }
 }
 
@@ -77,7 +90,9 @@ function lookAt() {
   else flyTo(lon, lat, 15);
 }
 
-const renderSoon = steady(() => { if (detail) render(); });
+const renderSoon = steady(() => {
+  if (detail) render();
+});
 
 const backLink = () => h("a", { href: "#/", class: "back row" }, icon("back"), t("back"));
 
@@ -86,16 +101,28 @@ function render() {
   const scroll = panel.scrollTop;
   panel.replaceChildren(
     backLink(),
-    h("header", { class: "case-head" },
-      h("div", { class: "row wrap" }, h("span", { class: "quiet number-text" }, found.number), severityChip(found.severity),
-        h("span", { class: "chip", id: "case-status", dataset: { status: found.status } }, t(`case.status.${found.status}`))),
-      h("h2", {}, pick(found.title))),
+    h(
+      "header",
+      { class: "case-head" },
+      h(
+        "div",
+        { class: "row wrap" },
+        h("span", { class: "quiet number-text" }, found.number),
+        severityChip(found.severity),
+        h(
+          "span",
+          { class: "chip", id: "case-status", dataset: { status: found.status } },
+          t(`case.status.${found.status}`),
+        ),
+      ),
+      h("h2", {}, pick(found.title)),
+    ),
     chain(found),
     facts(found),
     actionBar(detail, shown, () => reload()),
     h("section", {}, h("h3", {}, t("case.alerts")), alerts()),
-    h("section", {}, h("h3", {}, t("case.story")), story()),
-    detail.notices.length ? h("section", {}, h("h3", {}, t("case.notices")), notices()) : "",
+    h("section", {}, h("h3", {}, t("case.story")), story(detail)),
+    detail.notices.length ? h("section", {}, h("h3", {}, t("case.notices")), notices(detail)) : "",
   );
   panel.scrollTop = scroll;
   draw("picked", found.lon === null ? undefined : collection([point(found.lon, found.lat)]));
@@ -105,8 +132,13 @@ function render() {
 /** The steps as a line of dots; void and merged stand beside the line. */
 function chain(found) {
   const reached = CHAIN.indexOf(found.status);
-  const steps = CHAIN.map((status, n) => h("li", { class: n < reached ? "done" : n === reached ? "now" : "",
-    "aria-current": n === reached ? "step" : null }, h("span", {}, t(`case.status.${status}`))));
+  const steps = CHAIN.map((status, n) =>
+    h(
+      "li",
+      { class: n < reached ? "done" : n === reached ? "now" : "", "aria-current": n === reached ? "step" : null },
+      h("span", {}, t(`case.status.${status}`)),
+    ),
+  );
   if (reached < 0) steps.push(h("li", { class: "now off" }, h("span", {}, t(`case.status.${found.status}`))));
   return h("ol", { class: "chain", "aria-label": t("case.chain") }, steps);
 }
@@ -116,21 +148,58 @@ function facts(found) {
   const ended = found.closed_at !== null;
   routeText = h("dd", {}, t("unknown"));
   const rows = [
-    [t("case.due"), h("dd", {}, timeText(found.due_at, false), " · ", ended
-      ? h("span", { class: isOverdue(found) ? "late" : "quiet" }, t(isOverdue(found) ? "case.was_late" : "case.in_time"))
-      : h("span", { class: due.cls, dataset: { due: found.due_at } }, due.text))],
+    [
+      t("case.due"),
+      h(
+        "dd",
+        {},
+        timeText(found.due_at, false),
+        " · ",
+        ended
+          ? h(
+              "span",
+              { class: isOverdue(found) ? "late" : "quiet" },
+              t(isOverdue(found) ? "case.was_late" : "case.in_time"),
+            )
+          : h("span", { class: due.cls, dataset: { due: found.due_at } }, due.text),
+      ),
+    ],
     [t("case.unit"), h("dd", {}, unitName(found.unit))],
-    [t("case.terminal"), h("dd", {}, found.terminal ? h("button", { class: "bare small inline", onclick: () => followTerminal(found.terminal) },
-      icon("radio"), deviceName(found.terminal)) : t("case.no_terminal"))],
+    [
+      t("case.terminal"),
+      h(
+        "dd",
+        {},
+        found.terminal
+          ? h(
+              "button",
+              { class: "bare small inline", onclick: () => followTerminal(found.terminal) },
+              icon("radio"),
+              deviceName(found.terminal),
+            )
+          : t("case.no_terminal"),
+      ),
+    ],
     found.terminal && found.lon !== null ? [t("case.way"), routeText] : null,
     [t("case.opened"), h("dd", {}, timeText(found.opened_at))],
     ended ? [t("case.closed_at"), h("dd", {}, timeText(found.closed_at))] : null,
     found.outcome ? [t("case.outcome"), h("dd", {}, found.outcome)] : null,
-    [t("place"), h("dd", {}, named(areaOf(found.area)) || t("place.none"), found.lon === null ? "" : h("span", { class: "quiet" },
-      ` · ${placeText(found.lon, found.lat)}`))],
+    [
+      t("place"),
+      h(
+        "dd",
+        {},
+        named(areaOf(found.area)) || t("place.none"),
+        found.lon === null ? "" : h("span", { class: "quiet" }, ` · ${placeText(found.lon, found.lat)}`),
+      ),
+    ],
     found.owner ? [t("case.owner"), h("dd", {}, found.owner)] : null,
   ].filter(Boolean);
-  return h("dl", { class: "facts card pad" }, rows.map(([name, value]) => [h("dt", {}, name), value]));
+  return h(
+    "dl",
+    { class: "facts card pad" },
+    rows.map(([name, value]) => [h("dt", {}, name), value]),
+  );
 }
 
 function followTerminal(code) {
@@ -151,55 +220,45 @@ function drawRoute() {
   if (!from) return;
   if (!looked) lookAt();
   routeDrawn = true;
-  draw("route", collection([{ type: "Feature", properties: {}, geometry: { type: "LineString", coordinates: [from, [found.lon, found.lat]] } }]));
+  draw(
+    "route",
+    collection([
+      {
+        type: "Feature",
+        properties: {},
+        geometry: { type: "LineString", coordinates: [from, [found.lon, found.lat]] },
+      },
+    ]),
+  );
   const position = state.positions.get(found.terminal);
-  routeText.textContent = t("case.way_left", { far: distanceText(metres(from[0], from[1], found.lon, found.lat)), age: ago(position.at) });
+  routeText.textContent = t("case.way_left", {
+    far: distanceText(metres(from[0], from[1], found.lon, found.lat)),
+    age: ago(position.at),
+  });
 }
 
 function alerts() {
   if (!detail.alerts.length) return h("p", { class: "quiet" }, t("case.no_alerts"));
-  return h("ul", { class: "column" }, detail.alerts.map((alert) => h("li", {}, h("button", { class: "bare card-open", onclick: () => openAlert(alert.id) },
-    h("span", { class: "row wrap" }, severityChip(alert.severity), h("span", { class: "quiet" }, timeText(alert.raised_at)),
-      h("span", { class: "quiet" }, t(`alert.state.${alert.state}`))), pick(alert.sentence)))));
-}
-
-function story() {
-  return h("ol", { class: "story" }, [...detail.entries].reverse().map((entry) => h("li", { dataset: { action: entry.action } },
-    h("div", { class: "row wrap" }, h("span", { class: "strong" }, actionName(entry.action)),
-      h("span", { class: "quiet" }, entry.actor === "system" ? t("actor.system") : entry.actor), h("span", { class: "grow" }),
-      h("time", { class: "quiet", datetime: entry.at }, timeText(entry.at))),
-    noteOf(entry) ? h("p", {}, noteOf(entry)) : null, changes(entry.data))));
-}
-
-/** What the system tells is there in both languages; what a person wrote is in theirs. */
-const noteOf = ({ note, data }) => (data.zh && data.en ? pick(data) : note);
-
-export const actionName = (action) => (has(`action.${action}`) ? t(`action.${action}`) : action);
-
-/** What a step changed, of the things a person cares for: unit, terminal, outcome, deadline. */
-function changes(data) {
-  const set = { ...data, ...data.set };
-  const words = [
-    set.unit ? `${t("case.unit")}: ${unitName(set.unit)}` : null,
-    set.terminal ? `${t("case.terminal")}: ${deviceName(set.terminal)}` : null,
-    typeof set.distance === "number" ? t("case.was_away", { far: distanceText(set.distance) }) : null,
-    set.due_at ? `${t("case.due")}: ${timeText(set.due_at, false)}` : null,
-    set.outcome ? `${t("case.outcome")}: ${set.outcome}` : null,
-  ].filter(Boolean);
-  return words.length ? h("p", { class: "quiet" }, words.join(" · ")) : null;
-}
-
-function notices() {
-  return h("ul", { class: "column" }, detail.notices.map((notice) => h("li", { class: "note" },
-    h("div", { class: "row wrap" }, h("span", { class: "strong" }, t(notice.channel === "terminal" ? "notice.terminal" : "notice.other")),
-      h("span", {}, notice.channel === "terminal" ? deviceName(notice.target) : unitName(notice.target)), h("span", { class: "grow" }),
-      h("span", { class: notice.failed_at || notice.accepted === false ? "late" : "quiet" }, noticeState(notice))),
-    notice.error ? h("p", { class: "quiet" }, notice.error) : null)));
-}
-
-function noticeState(notice) {
-  if (notice.acked_at) return t(notice.accepted ? "notice.accepted" : "notice.declined", { at: timeText(notice.acked_at) });
-  if (notice.failed_at) return t("notice.failed", { n: notice.attempts });
-  if (notice.sent_at) return t("notice.sent", { at: timeText(notice.sent_at) });
-  return t(notice.attempts ? "notice.again" : "notice.waiting", { n: notice.attempts });
+  return h(
+    "ul",
+    { class: "column" },
+    detail.alerts.map((alert) =>
+      h(
+        "li",
+        {},
+        h(
+          "button",
+          { class: "bare card-open", onclick: () => openAlert(alert.id) },
+          h(
+            "span",
+            { class: "row wrap" },
+            severityChip(alert.severity),
+            h("span", { class: "quiet" }, timeText(alert.raised_at)),
+            h("span", { class: "quiet" }, t(`alert.state.${alert.state}`)),
+          ),
+          pick(alert.sentence),
+        ),
+      ),
+    ),
+  );
 }

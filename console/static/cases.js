@@ -11,7 +11,17 @@ import { severityChip } from "./severity.js";
 import { emit, on, state } from "./state.js";
 
 const PAGE = 50;
-export const STATUSES = ["reported", "opened", "dispatched", "handling", "fed_back", "verified", "closed", "void", "merged"];
+export const STATUSES = [
+  "reported",
+  "opened",
+  "dispatched",
+  "handling",
+  "fed_back",
+  "verified",
+  "closed",
+  "void",
+  "merged",
+];
 const ENDED = new Set(["closed", "void", "merged"]);
 
 const filter = { status: "open", unit: "", overdue: false, mine: false };
@@ -26,7 +36,11 @@ export function startCases(panel) {
   more = working(h("button", { class: "small" }), () => load(true));
   controls = h("div", {});
   panel.replaceChildren(controls, list, h("div", { class: "more" }, more));
-  const words = () => { controls.replaceChildren(head(), filters()); more.textContent = t("older"); render(); };
+  const words = () => {
+    controls.replaceChildren(head(), filters());
+    more.textContent = t("older");
+    render();
+  };
   for (const event of ["language", "site"]) on(event, words);
   on("case", take);
   on("reloaded", () => load());
@@ -43,21 +57,56 @@ export function showOverdue() {
 }
 
 function head() {
-  return h("div", { class: "panel-head" }, h("h2", {}, t("cases")), h("span", { class: "grow" }),
-    mayReport() ? h("button", { class: "small", id: "new-case", onclick: () => newCase() }, icon("plus"), t("case.new")) : null);
+  return h(
+    "div",
+    { class: "panel-head" },
+    h("h2", {}, t("cases")),
+    h("span", { class: "grow" }),
+    mayReport()
+      ? h("button", { class: "small", id: "new-case", onclick: () => newCase() }, icon("plus"), t("case.new"))
+      : null,
+  );
 }
 
 function filters() {
-  const status = h("select", { "aria-label": t("case.status") }, h("option", { value: "open" }, t("cases.open")),
-    STATUSES.map((s) => h("option", { value: s }, t(`case.status.${s}`))), h("option", { value: "" }, t("cases.all")));
-  const unit = h("select", { "aria-label": t("case.unit") }, h("option", { value: "" }, t("cases.any_unit")), h("option", { value: "-" }, t("unit.none")),
-    state.site.units.map((u) => h("option", { value: u.code }, named(u))));
-  const tick = (name) => h("label", { class: "check" },
-    h("input", { type: "checkbox", checked: filter[name], onchange: (event) => { filter[name] = event.target.checked; load(); } }), t(`cases.${name}`));
+  const status = h(
+    "select",
+    { "aria-label": t("case.status") },
+    h("option", { value: "open" }, t("cases.open")),
+    STATUSES.map((s) => h("option", { value: s }, t(`case.status.${s}`))),
+    h("option", { value: "" }, t("cases.all")),
+  );
+  const unit = h(
+    "select",
+    { "aria-label": t("case.unit") },
+    h("option", { value: "" }, t("cases.any_unit")),
+    h("option", { value: "-" }, t("unit.none")),
+    state.site.units.map((u) => h("option", { value: u.code }, named(u))),
+  );
+  const tick = (name) =>
+    h(
+      "label",
+      { class: "check" },
+      h("input", {
+        type: "checkbox",
+        checked: filter[name],
+        onchange: (event) => {
+          filter[name] = event.target.checked;
+          load();
+        },
+      }),
+      t(`cases.${name}`),
+    );
   status.value = filter.status;
   unit.value = filter.unit;
-  status.addEventListener("change", () => { filter.status = status.value; load(); });
-  unit.addEventListener("change", () => { filter.unit = unit.value; load(); });
+  status.addEventListener("change", () => {
+    filter.status = status.value;
+    load();
+  });
+  unit.addEventListener("change", () => {
+    filter.unit = unit.value;
+    load();
+  });
   return h("div", { class: "filters" }, status, unit, tick("overdue"), tick("mine"));
 }
 
@@ -69,8 +118,19 @@ async function load(older = false) {
   const asked = older ? [...next.keys()] : statusesAsked();
   list.setAttribute("aria-busy", "true");
   try {
-    const pages = await Promise.all(asked.map((status) => get(`/cases${query({ status, unit: filter.unit,
-      overdue: filter.overdue ? true : "", limit: PAGE, before: older ? next.get(status) : null })}`)));
+    const pages = await Promise.all(
+      asked.map((status) =>
+        get(
+          `/cases${query({
+            status,
+            unit: filter.unit,
+            overdue: filter.overdue ? true : "",
+            limit: PAGE,
+            before: older ? next.get(status) : null,
+          })}`,
+        ),
+      ),
+    );
     if (mine !== turn) return;
     if (!older) cases = new Map();
     next = new Map(pages.map((page, n) => [asked[n], page.next]).filter(([, before]) => before !== null));
@@ -89,10 +149,12 @@ async function load(older = false) {
 }
 
 function fits(found) {
-  return (filter.status === "" || (filter.status === "open" ? !ENDED.has(found.status) : found.status === filter.status))
-    && (!filter.unit || (found.unit ?? "-") === filter.unit)
-    && (!filter.overdue || isOverdue(found))
-    && (!filter.mine || isMine(found));
+  return (
+    (filter.status === "" || (filter.status === "open" ? !ENDED.has(found.status) : found.status === filter.status)) &&
+    (!filter.unit || (found.unit ?? "-") === filter.unit) &&
+    (!filter.overdue || isOverdue(found)) &&
+    (!filter.mine || isMine(found))
+  );
 }
 
 export const isOverdue = (found) => (ENDED.has(found.status) ? found.overdue : Date.parse(found.due_at) < now());
@@ -116,25 +178,55 @@ function remember(found) {
 function render() {
   const shown = [...cases.values()].filter(fits).sort((a, b) => b.id - a.id);
   if (trouble) {
-    list.replaceChildren(h("li", {}, failure(trouble, () => load())));
+    list.replaceChildren(
+      h(
+        "li",
+        {},
+        failure(trouble, () => load()),
+      ),
+    );
   } else if (shown.length === 0) {
-    list.replaceChildren(h("li", { class: "empty" }, icon("list"), h("p", {}, t(next === null ? "loading" : "cases.none"))));
+    list.replaceChildren(
+      h("li", { class: "empty" }, icon("list"), h("p", {}, t(next === null ? "loading" : "cases.none"))),
+    );
   } else {
     for (const stray of list.querySelectorAll(":scope > :not([data-key])")) stray.remove();
-    keyed(list, shown, (c) => c.id, (c) => JSON.stringify([c, language(), isOverdue(c)]), card);
+    keyed(
+      list,
+      shown,
+      (c) => c.id,
+      (c) => JSON.stringify([c, language(), isOverdue(c)]),
+      card,
+    );
   }
   more.hidden = !next?.size;
   showCases([...cases.values()]);
 }
 
 function card(found) {
-  return h("li", { class: `case-card ${found.severity}${ENDED.has(found.status) ? " over" : ""}` },
-    h("a", { href: `#/case/${found.id}`, class: "card-link", dataset: { focus: "open" } },
-      h("div", { class: "row" }, h("span", { class: "quiet number-text" }, found.number), h("span", { class: "grow" }), severityChip(found.severity)),
+  return h(
+    "li",
+    { class: `case-card ${found.severity}${ENDED.has(found.status) ? " over" : ""}` },
+    h(
+      "a",
+      { href: `#/case/${found.id}`, class: "card-link", dataset: { focus: "open" } },
+      h(
+        "div",
+        { class: "row" },
+        h("span", { class: "quiet number-text" }, found.number),
+        h("span", { class: "grow" }),
+        severityChip(found.severity),
+      ),
       h("p", { class: "title" }, pick(found.title)),
-      h("div", { class: "row" }, h("span", { class: "chip" }, t(`case.status.${found.status}`)),
+      h(
+        "div",
+        { class: "row" },
+        h("span", { class: "chip" }, t(`case.status.${found.status}`)),
         h("span", { class: "quiet cut grow" }, unitName(found.unit)),
         ENDED.has(found.status)
           ? h("span", { class: "quiet" }, found.closed_at ? timeText(found.closed_at, false) : "")
-          : h("span", { dataset: { due: found.due_at }, class: dueText(found.due_at).cls }, dueText(found.due_at).text))));
+          : h("span", { dataset: { due: found.due_at }, class: dueText(found.due_at).cls }, dueText(found.due_at).text),
+      ),
+    ),
+  );
 }

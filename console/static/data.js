@@ -39,8 +39,10 @@ function takePositions(positions) {
     const known = state.positions.get(position.device);
     if (known && Date.parse(known.at) > Date.parse(position.at)) continue; // late: the newest fix counts
     // An SOS without a place still shows that the terminal lives; it keeps the last place it had.
-    state.positions.set(position.device, position.lon === null && known
-      ? { ...position, lon: known.lon, lat: known.lat } : position);
+    state.positions.set(
+      position.device,
+      position.lon === null && known ? { ...position, lon: known.lon, lat: known.lat } : position,
+    );
     link.lastData = Math.max(link.lastData, Date.parse(position.received));
   }
   movePositions(positions);
@@ -100,7 +102,10 @@ async function countRefused() {
   try {
     const { items, next } = await get(`/rejects${query({ limit: PAGE })}`);
     const recent = items.filter((reject) => ageOf(reject.last_seen) < DAY);
-    state.refused = { count: recent.reduce((sum, r) => sum + r.times, 0), more: next !== null && recent.length === items.length };
+    state.refused = {
+      count: recent.reduce((sum, r) => sum + r.times, 0),
+      more: next !== null && recent.length === items.length,
+    };
   } finally {
     emit("counts");
   }
@@ -110,7 +115,10 @@ async function countRefused() {
 function calmly(work, pause) {
   let timer = null;
   return () => {
-    timer ??= setTimeout(() => { timer = null; work().catch(report); }, pause);
+    timer ??= setTimeout(() => {
+      timer = null;
+      work().catch(report);
+    }, pause);
   };
 }
 
@@ -129,8 +137,21 @@ export function followLive() {
   const refusedSoon = calmly(countRefused, 2_000);
   on("live.positions", takePositions);
   on("live.alert", takeAlert);
-  on("live.case", (found) => { emit("case", found); overdueSoon(); });
-  on("live.reject", (reject) => { emit("reject", reject); if (state.mayRefused) refusedSoon(); });
-  on("resync", calmly(async () => { await reloadSite(); await loadAll(); emit("reloaded"); }, 300));
+  on("live.case", (found) => {
+    emit("case", found);
+    overdueSoon();
+  });
+  on("live.reject", (reject) => {
+    emit("reject", reject);
+    if (state.mayRefused) refusedSoon();
+  });
+  on(
+    "resync",
+    calmly(async () => {
+      await reloadSite();
+      await loadAll();
+      emit("reloaded");
+    }, 300),
+  );
   setInterval(overdueSoon, 60_000); // a case becomes overdue by the clock alone
 }

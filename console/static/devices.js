@@ -37,4 +37,4 @@ export const unitName = (code) => (unitOf(code) ? named(unitOf(code)) : code || 
 
 /** "sos" before everything: a terminal that called for help must be seen at any zoom. */
 const SOS = 1;
-export const isCalling = (position) => Boolean(position && (position.flags & SOS));
+export const isCalling = (position) => Boolean(position && position.flags & SOS);

@@ -13,7 +13,9 @@ export function h(tag, props = {}, ...children) {
     else if (name === "value") element.value = value;
     else element.setAttribute(name === "class" ? "class" : name, value === true ? "" : value);
   }
-  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  element.append(
+    ...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false),
+  );
   return element;
 }
 
@@ -23,7 +25,7 @@ const ICONS = {
   bell: "M6 16V11a6 6 0 0 1 12 0v5l1.5 2h-15zM10 20.5h4",
   muted: "M6 16V11a6 6 0 0 1 9-5.2M18 11v5l1.5 2H8M10 20.5h4M3.5 3.5l17 17",
   moon: "M20 14.5A8.5 8.5 0 0 1 9.5 4 8.5 8.5 0 1 0 20 14.5z",
-  sun: "M12 8a4 4 0 1 0 0 8 4 4 0 0 0 0-8zM12 2.5v2M12 19.5v2M2.5 12h2M19.5 12h2M5.3 5.3l1.4 1.4M17.3 17.3l1.4 1.4M18.7 5.3l-1.4 1.4M6.7 17.3l-1.4 1.4",
+  sun: "M12 8a4 4 0 1 0 0 8 4 4 0 0 0 0-8zM12 3v1M12 20v1M3 12h1M20 12h1M5.6 5.6l.8.8M17.6 17.6l.8.8M18.4 5.6l-.8.8M6.4 17.6l-.8.8",
   globe: "M12 3a9 9 0 1 0 0 18 9 9 0 0 0 0-18zM3 12h18M12 3c3 3 3 15 0 18M12 3c-3 3-3 15 0 18",
   person: "M12 4a4 4 0 1 0 0 8 4 4 0 0 0 0-8zM4.5 20.5c.8-4 4-5.5 7.5-5.5s6.7 1.5 7.5 5.5",
   plus: "M12 5v14M5 12h14",
@@ -56,17 +58,35 @@ export function icon(name) {
 
 let pressed = false;
 const postponed = new Set();
-addEventListener("pointerdown", () => { pressed = true; }, { capture: true });
+addEventListener(
+  "pointerdown",
+  () => {
+    pressed = true;
+  },
+  { capture: true },
+);
 for (const event of ["pointerup", "pointercancel", "blur"]) {
-  addEventListener(event, () => {
-    pressed = false;
-    setTimeout(() => { for (const render of [...postponed]) { postponed.delete(render); render(); } }, 0); // after the click
-  }, { capture: true });
+  addEventListener(
+    event,
+    () => {
+      pressed = false;
+      setTimeout(() => {
+        for (const render of [...postponed]) {
+          postponed.delete(render);
+          render();
+        }
+      }, 0); // after the click
+    },
+    { capture: true },
+  );
 }
 
 /** `render`, but put off while a finger or button is down: what is pressed must not be exchanged before the click. */
 export function steady(render) {
-  return () => { if (pressed) postponed.add(render); else render(); };
+  return () => {
+    if (pressed) postponed.add(render);
+    else render();
+  };
 }
 
 /** A button that is busy (and cannot be pressed twice) while its work runs; a failure is shown in words. */
@@ -120,9 +140,17 @@ export function keyed(parent, items, key, signature, build) {
 
 /** Say something in passing. Bad news stays longer and is read out at once. */
 export function toast(text, bad = false, act = null) {
-  const box = h("div", { class: `toast${bad ? " bad" : ""}`, role: bad ? "alert" : "status" },
-    icon(bad || act ? "alert" : "check"), h("div", { class: "grow column" }, h("span", {}, text), act ? h("div", {}, act) : null));
-  const close = h("button", { class: "bare small", "aria-label": t("close"), onclick: () => box.remove() }, icon("close"));
+  const box = h(
+    "div",
+    { class: `toast${bad ? " bad" : ""}`, role: bad ? "alert" : "status" },
+    icon(bad || act ? "alert" : "check"),
+    h("div", { class: "grow column" }, h("span", {}, text), act ? h("div", {}, act) : null),
+  );
+  const close = h(
+    "button",
+    { class: "bare small", "aria-label": t("close"), onclick: () => box.remove() },
+    icon("close"),
+  );
   box.append(close);
   const all = document.getElementById("toasts");
   for (const other of all.children) if (other.querySelector(".grow > span").textContent === text) other.remove();
@@ -140,6 +168,10 @@ export const sentenceOf = (error) => (error.zh === undefined ? t("fault", { what
 
 /** The inline message of a list that could not be loaded, with a way to try again. */
 export function failure(error, retry) {
-  return h("div", { class: "note bad row", role: "alert" }, h("span", { class: "grow" }, sentenceOf(error)),
-    working(h("button", { class: "small" }, t("retry")), retry));
+  return h(
+    "div",
+    { class: "note bad row", role: "alert" },
+    h("span", { class: "grow" }, sentenceOf(error)),
+    working(h("button", { class: "small" }, t("retry")), retry),
+  );
 }

@@ -29,7 +29,8 @@ export function numbersOf(evidence) {
 
 function flatten(numbers, before = "") {
   return Object.entries(numbers).flatMap(([name, value]) => {
-    if (value !== null && typeof value === "object" && !Array.isArray(value)) return flatten(value, `${before}${name}.`);
+    if (value !== null && typeof value === "object" && !Array.isArray(value))
+      return flatten(value, `${before}${name}.`);
     return [[before + name, value]];
   });
 }
@@ -45,7 +46,8 @@ const ISO = /^\d{4}-\d\d-\d\dT/;
 
 function valueText(name, value) {
   if (value === null) return t("unknown");
-  if (Array.isArray(value)) return value.map((part) => (typeof part === "object" ? JSON.stringify(part) : String(part))).join(", ");
+  if (Array.isArray(value))
+    return value.map((part) => (typeof part === "object" ? JSON.stringify(part) : String(part))).join(", ");
   if (typeof value === "string") return ISO.test(value) ? timeText(value) : value;
   if (typeof value === "boolean") return t(value ? "yes" : "no");
   if (/(^|_)(s|seconds|dwell|interval|since_s)$/.test(name)) return duration(value);

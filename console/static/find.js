@@ -10,9 +10,14 @@ export function startFind(form) {
   const input = h("input", { type: "search", list: "find-list", autocomplete: "off", spellcheck: "false" });
   const list = h("datalist", { id: "find-list" });
   form.replaceChildren(input, list);
-  form.addEventListener("submit", (event) => { event.preventDefault(); go(input); });
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    go(input);
+  });
   // A choice from the list comes as an input that is no typing.
-  input.addEventListener("input", (event) => { if (!(event instanceof InputEvent) || event.inputType === "insertReplacementText") go(input); });
+  input.addEventListener("input", (event) => {
+    if (!(event instanceof InputEvent) || event.inputType === "insertReplacementText") go(input);
+  });
   const words = () => {
     input.placeholder = t("find");
     input.setAttribute("aria-label", t("find"));

@@ -37,7 +37,12 @@ export function duration(seconds) {
 
 export const ago = (iso) => t("ago", { span: duration(ageOf(iso)) });
 
-const clockParts = new Intl.DateTimeFormat("en-GB", { timeZone: SITE_TIME, hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const clockParts = new Intl.DateTimeFormat("en-GB", {
+  timeZone: SITE_TIME,
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+});
 
 /** Wall clock at the site, with the date when it is not today and the year when it is not this one. */
 export function timeText(iso, seconds = true) {
@@ -48,7 +53,9 @@ export function timeText(iso, seconds = true) {
   if (Math.floor(day / DAY) === Math.floor(today / DAY)) return clock;
   const two = (n) => String(n).padStart(2, "0");
   const date = `${two(day.getUTCMonth() + 1)}-${two(day.getUTCDate())}`;
-  return day.getUTCFullYear() === today.getUTCFullYear() ? `${date} ${clock}` : `${day.getUTCFullYear()}-${date} ${clock}`;
+  return day.getUTCFullYear() === today.getUTCFullYear()
+    ? `${date} ${clock}`
+    : `${day.getUTCFullYear()}-${date} ${clock}`;
 }
 
 /** Whether a season {first, last, opens, closes} (site time, may wrap) is in force now; no season: always. */
@@ -57,22 +64,30 @@ export function inSeason(season) {
   const local = new Date(now() + OFFSET);
   const day = local.toISOString().slice(5, 10);
   const minute = local.toISOString().slice(11, 16);
-  const within = (value, from, to, last) => (from <= to ? value >= from && (last ? value <= to : value < to)
-    : value >= from || (last ? value <= to : value < to));
-  return within(day, season.first, season.last, true)
-    && (season.opens === season.closes || within(minute, season.opens, season.closes, false));
+  const within = (value, from, to, last) =>
+    from <= to
+      ? value >= from && (last ? value <= to : value < to)
+      : value >= from || (last ? value <= to : value < to);
+  return (
+    within(day, season.first, season.last, true) &&
+    (season.opens === season.closes || within(minute, season.opens, season.closes, false))
+  );
 }
 
-export const distanceText = (m) => (m < 1_000 ? t("unit.m", { n: Math.round(m / (m < 100 ? 1 : 10)) * (m < 100 ? 1 : 10) })
-  : t("unit.km", { n: (m / 1_000).toFixed(m < 10_000 ? 1 : 0) }));
-export const speedText = (v) => (v === null || v === undefined ? t("unknown") : t("unit.kmh", { n: (v * 3.6).toFixed(1) }));
+export const distanceText = (m) =>
+  m < 1_000
+    ? t("unit.m", { n: Math.round(m / (m < 100 ? 1 : 10)) * (m < 100 ? 1 : 10) })
+    : t("unit.km", { n: (m / 1_000).toFixed(m < 10_000 ? 1 : 0) });
+export const speedText = (v) =>
+  v === null || v === undefined ? t("unknown") : t("unit.kmh", { n: (v * 3.6).toFixed(1) });
 export const percentText = (p) => (p === null || p === undefined ? t("unknown") : `${Math.round(p)} %`);
 export const placeText = (lon, lat) => `${lon.toFixed(5)}°E ${lat.toFixed(5)}°N`;
 
 /** Great-circle distance in metres. */
 export function metres(lon1, lat1, lon2, lat2) {
   const rad = Math.PI / 180;
-  const a = Math.sin(((lat2 - lat1) * rad) / 2) ** 2
-    + Math.cos(lat1 * rad) * Math.cos(lat2 * rad) * Math.sin(((lon2 - lon1) * rad) / 2) ** 2;
+  const a =
+    Math.sin(((lat2 - lat1) * rad) / 2) ** 2 +
+    Math.cos(lat1 * rad) * Math.cos(lat2 * rad) * Math.sin(((lon2 - lon1) * rad) / 2) ** 2;
   return 12_742_017.6 * Math.asin(Math.sqrt(a));
 }

@@ -1,8 +1,9 @@
-// Every text that a person reads, in Chinese and English, one line each: that is why this file is long.
+// Every text that a person reads, in Chinese and English, one line each: that is why this file and its lines are long.
 // {name} stands for a value. Codes of the server (reasons, actions, states) have their texts here too.
 import { pref, setPref } from "./prefs.js";
 import { emit } from "./state.js";
 
+// prettier-ignore
 export const TEXT = {
   "product": ["巡格", "PatrolGrid"],
   "product.what": ["巡防力量在哪里，哪里出了问题，办完了没有。", "Where the patrols are, what is going wrong, and whether it was finished."],
@@ -347,4 +348,5 @@ export const has = (key) => key in TEXT;
 export const pick = (both) => both[present] || both.zh || both.en;
 
 /** The name of an area, zone, unit, rule or device; "" for none. */
-export const named = (thing) => (thing ? (present === "zh" ? thing.name : thing.name_en) || thing.name || thing.code : "");
+export const named = (thing) =>
+  thing ? (present === "zh" ? thing.name : thing.name_en) || thing.name || thing.code : "";

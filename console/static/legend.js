@@ -7,16 +7,36 @@ import { GROUPS, ZONE_KINDS } from "./map_style.js";
 import { pref, setPref } from "./prefs.js";
 import { on, state } from "./state.js";
 
-const PICTURE = { camera: "camera-fine", sensor: "sensor-fine", patrol_role: "terminal-patrol", police_role: "terminal-police",
-  boat_role: "terminal-boat", other_role: "terminal-other", cases: "case-medium" };
+const PICTURE = {
+  camera: "camera-fine",
+  sensor: "sensor-fine",
+  patrol_role: "terminal-patrol",
+  police_role: "terminal-police",
+  boat_role: "terminal-boat",
+  other_role: "terminal-other",
+  cases: "case-medium",
+};
 
 export function startLegend(home) {
   const wide = matchMedia("(min-width: 700px)").matches;
   let open = pref("legend", wide ? "open" : "shut") === "open";
   const render = () => {
-    const button = h("button", { class: "small", "aria-expanded": String(open), "aria-controls": "legend-lines",
-      onclick: () => { open = !open; setPref("legend", open ? "open" : "shut"); render(); home.querySelector("button").focus(); } },
-    icon("layers"), t("legend"));
+    const button = h(
+      "button",
+      {
+        class: "small",
+        "aria-expanded": String(open),
+        "aria-controls": "legend-lines",
+        onclick: () => {
+          open = !open;
+          setPref("legend", open ? "open" : "shut");
+          render();
+          home.querySelector("button").focus();
+        },
+      },
+      icon("layers"),
+      t("legend"),
+    );
     home.replaceChildren(button, open ? h("ul", { id: "legend-lines" }, groupsHere().map(line)) : "");
   };
   for (const event of ["language", "theme", "site"]) on(event, render);
@@ -30,14 +50,26 @@ function groupsHere() {
   const roles = new Set(devices.filter((d) => d.kind === "terminal").map((d) => `${d.role}_role`));
   const known = ["patrol_role", "police_role", "boat_role"];
   const others = [...roles].some((role) => !known.includes(role)) || devices.some((d) => d.kind === "vessel");
-  return Object.keys(GROUPS).filter((group) => (group in ZONE_KINDS ? kinds.has(group)
-    : known.includes(group) ? roles.has(group)
-      : group === "other_role" ? others
-        : group === "camera" || group === "sensor" ? devices.some((d) => d.kind === group) : true));
+  return Object.keys(GROUPS).filter((group) =>
+    group in ZONE_KINDS
+      ? kinds.has(group)
+      : known.includes(group)
+        ? roles.has(group)
+        : group === "other_role"
+          ? others
+          : group === "camera" || group === "sensor"
+            ? devices.some((d) => d.kind === group)
+            : true,
+  );
 }
 
 function line(group) {
-  const box = h("input", { type: "checkbox", checked: !isHidden(group), dataset: { layer: group }, onchange: () => showGroup(group, box.checked) });
+  const box = h("input", {
+    type: "checkbox",
+    checked: !isHidden(group),
+    dataset: { layer: group },
+    onchange: () => showGroup(group, box.checked),
+  });
   return h("li", {}, h("label", { class: "check" }, box, sample(group), h("span", {}, t(`layer.${group}`))));
 }
 
@@ -63,7 +95,9 @@ function sample(group) {
   } else if (group === "alerts") {
     pen.strokeStyle = palette("--high");
     pen.lineWidth = 4;
-    pen.beginPath(); pen.arc(22, 16, 10, 0, 7); pen.stroke();
+    pen.beginPath();
+    pen.arc(22, 16, 10, 0, 7);
+    pen.stroke();
   } else {
     pen.fillStyle = palette("--map-text");
     pen.font = "600 22px sans-serif";

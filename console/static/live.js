@@ -1,4 +1,4 @@
-// The live stream: one EventSource, opened again by us (so that the wait can be shown), and an honest account of its state.
+// The live stream: one EventSource, opened again by us (so that the wait can be shown), and an honest account of it.
 import { ApiError, get } from "./api.js";
 import { now } from "./format.js";
 import { emit } from "./state.js";
@@ -24,9 +24,13 @@ let asking = false;
 export function connect() {
   open();
   setInterval(checkSilence, 5_000);
-  addEventListener("online", () => { if (link.state !== "live") open(); });
+  addEventListener("online", () => {
+    if (link.state !== "live") open();
+  });
   addEventListener("pagehide", () => source?.close()); // free the server's stream at once, not at its next beat
-  addEventListener("pageshow", (event) => { if (event.persisted) open(); });
+  addEventListener("pageshow", (event) => {
+    if (event.persisted) open();
+  });
 }
 
 function open() {
@@ -42,7 +46,9 @@ function open() {
     if (everOpen) emit("resync"); // whatever happened while we were away was not told to us
     everOpen = true;
   };
-  mine.onerror = () => { if (mine === source) failed(); };
+  mine.onerror = () => {
+    if (mine === source) failed();
+  };
   for (const name of ["positions", "alert", "case", "reject"]) {
     mine.addEventListener(name, (event) => {
       heard();
@@ -50,7 +56,10 @@ function open() {
       emit(`live.${name}`, JSON.parse(event.data));
     });
   }
-  mine.addEventListener("resync", () => { heard(); emit("resync"); });
+  mine.addEventListener("resync", () => {
+    heard();
+    emit("resync");
+  });
 }
 
 function heard() {

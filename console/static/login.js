@@ -15,7 +15,12 @@ function render(problem = null) {
   document.title = `${t("log_in")} · ${t("product")}`;
   document.getElementById("tools").replaceChildren(themeButton(), languageButton());
   door.replaceChildren(
-    h("div", { class: "brand" }, h("img", { src: "/static/favicon.svg", alt: "", width: 36, height: 36 }), h("h1", {}, t("product"))),
+    h(
+      "div",
+      { class: "brand" },
+      h("img", { src: "/static/favicon.svg", alt: "", width: 36, height: 36 }),
+      h("h1", {}, t("product")),
+    ),
     h("p", { class: "what" }, t("product.what")),
     problem ? h("div", { class: "note bad", role: "alert", id: "problem" }, problem) : "",
     ...(me ? newPassword() : [logIn()]),
@@ -25,10 +30,36 @@ function render(problem = null) {
 
 function logIn() {
   const button = h("button", { class: "primary", type: "submit" }, t("log_in"));
-  const form = h("form", {},
-    h("label", { class: "field" }, t("name"), h("input", { name: "name", required: true, maxlength: 100, autocomplete: "username", autocapitalize: "none", spellcheck: "false" })),
-    h("label", { class: "field" }, t("password"), h("input", { name: "password", type: "password", required: true, maxlength: 1000, autocomplete: "current-password" })),
-    h("div", { class: "buttons" }, button));
+  const form = h(
+    "form",
+    {},
+    h(
+      "label",
+      { class: "field" },
+      t("name"),
+      h("input", {
+        name: "name",
+        required: true,
+        maxlength: 100,
+        autocomplete: "username",
+        autocapitalize: "none",
+        spellcheck: "false",
+      }),
+    ),
+    h(
+      "label",
+      { class: "field" },
+      t("password"),
+      h("input", {
+        name: "password",
+        type: "password",
+        required: true,
+        maxlength: 1000,
+        autocomplete: "current-password",
+      }),
+    ),
+    h("div", { class: "buttons" }, button),
+  );
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     button.disabled = true;
@@ -69,8 +100,11 @@ function done() {
 }
 
 function newPassword() {
-  return [h("h2", {}, t("password.one_time")), h("p", { class: "note" }, t("password.why")),
-    passwordForm(done, null, typed)];
+  return [
+    h("h2", {}, t("password.one_time")),
+    h("p", { class: "note" }, t("password.why")),
+    passwordForm(done, null, typed),
+  ];
 }
 
 /**

@@ -26,13 +26,25 @@ export function makeMap(container) {
   const { zones, labels } = zoneData();
   try {
     map = new GlMap({
-      container, style: mapStyle(state.site, zones, labels), bounds: siteBounds(), fitBoundsOptions: { padding: 32 },
-      attributionControl: false, fadeDuration: 0, maxPitch: 0, dragRotate: false, pitchWithRotate: false, touchPitch: false,
-      maxZoom: 19, minZoom: 4, locale: { "Map.Title": t("map") },
+      container,
+      style: mapStyle(state.site, zones, labels),
+      bounds: siteBounds(),
+      fitBoundsOptions: { padding: 32 },
+      attributionControl: false,
+      fadeDuration: 0,
+      maxPitch: 0,
+      dragRotate: false,
+      pitchWithRotate: false,
+      touchPitch: false,
+      maxZoom: 19,
+      minZoom: 4,
+      locale: { "Map.Title": t("map") },
     });
   } catch (error) {
     map = null;
-    container.replaceChildren(Object.assign(document.createElement("p"), { className: "empty", textContent: t("map.none") }));
+    container.replaceChildren(
+      Object.assign(document.createElement("p"), { className: "empty", textContent: t("map.none") }),
+    );
     ready = Promise.reject(error);
     ready.catch(() => {}); // told above, in words
     return;
@@ -43,7 +55,9 @@ export function makeMap(container) {
   map.on("error", ({ error, sourceId }) => mapError(error, sourceId));
   map.on("click", (event) => picking?.([event.lngLat.lng, event.lngLat.lat]));
   // The pictures must be known before the first layer asks for them, else MapLibre warns of missing ones.
-  map.once("style.load", () => { for (const [name, data] of pictures()) map.addImage(name, data, { pixelRatio: PIXEL_RATIO }); });
+  map.once("style.load", () => {
+    for (const [name, data] of pictures()) map.addImage(name, data, { pixelRatio: PIXEL_RATIO });
+  });
   ready = new Promise((resolve) => map.once("load", resolve)).then(() => {
     for (const group of Object.keys(GROUPS)) applyVisibility(group);
     (view ?? (() => map.fitBounds(siteBounds(), { padding: clearance(32), duration: 0 })))();
@@ -69,10 +83,17 @@ function mapError(error, sourceId) {
 
 /** Zones with whether they are in force now, and one label point for each. */
 function zoneData() {
-  const features = state.site.zones.features.map((feature) => ({ ...feature,
-    properties: { ...feature.properties, in_force: inSeason(feature.properties.season) } }));
-  const labels = features.filter((f) => ZONE_KINDS[f.properties.kind])
-    .map((f) => ({ type: "Feature", properties: f.properties, geometry: { type: "Point", coordinates: middle(f.geometry) } }));
+  const features = state.site.zones.features.map((feature) => ({
+    ...feature,
+    properties: { ...feature.properties, in_force: inSeason(feature.properties.season) },
+  }));
+  const labels = features
+    .filter((f) => ZONE_KINDS[f.properties.kind])
+    .map((f) => ({
+      type: "Feature",
+      properties: f.properties,
+      geometry: { type: "Point", coordinates: middle(f.geometry) },
+    }));
   return { zones: { type: "FeatureCollection", features }, labels: { type: "FeatureCollection", features: labels } };
 }
 
@@ -88,7 +109,10 @@ export function middle(geometry) {
 
 function siteBounds() {
   const [west, south, east, north] = state.site.bounds;
-  return [[west, south], [east, north]];
+  return [
+    [west, south],
+    [east, north],
+  ];
 }
 
 /** Colours and texts of the present theme and language onto the standing map: its place and data stay. */
@@ -144,14 +168,21 @@ export function draw(source, data = NOTHING) {
 }
 
 export const collection = (features) => ({ type: "FeatureCollection", features });
-export const point = (lon, lat, properties = {}) => ({ type: "Feature", properties, geometry: { type: "Point", coordinates: [lon, lat] } });
+export const point = (lon, lat, properties = {}) => ({
+  type: "Feature",
+  properties,
+  geometry: { type: "Point", coordinates: [lon, lat] },
+});
 
 /** A circle of `radius` metres as a polygon. */
 export function circle(lon, lat, radius) {
   const metre = 1 / 111_320;
   const ring = Array.from({ length: 65 }, (_, i) => {
     const angle = (i / 32) * Math.PI;
-    return [lon + (radius * metre * Math.cos(angle)) / Math.cos((lat * Math.PI) / 180), lat + radius * metre * Math.sin(angle)];
+    return [
+      lon + (radius * metre * Math.cos(angle)) / Math.cos((lat * Math.PI) / 180),
+      lat + radius * metre * Math.sin(angle),
+    ];
   });
   return { type: "Feature", properties: {}, geometry: { type: "Polygon", coordinates: [ring] } };
 }
@@ -160,7 +191,12 @@ export function circle(lon, lat, radius) {
 function clearance(around) {
   const stage = map.getContainer().getBoundingClientRect();
   const legend = document.querySelector("#legend ul")?.parentElement.getBoundingClientRect();
-  return { top: around, right: around, bottom: around, left: legend && stage.width > 620 ? legend.width + 24 + around : around };
+  return {
+    top: around,
+    right: around,
+    bottom: around,
+    left: legend && stage.width > 620 ? legend.width + 24 + around : around,
+  };
 }
 
 /** Bring a place into view, not further out than it already is. */
@@ -173,8 +209,15 @@ export function flyToAll(places, maxZoom = 15.5) {
   if (!places.length) return;
   const lons = places.map((p) => p[0]);
   const lats = places.map((p) => p[1]);
-  look(() => map.fitBounds([[Math.min(...lons), Math.min(...lats)], [Math.max(...lons), Math.max(...lats)]],
-    { padding: clearance(60), maxZoom, duration: pace(700) }));
+  look(() =>
+    map.fitBounds(
+      [
+        [Math.min(...lons), Math.min(...lats)],
+        [Math.max(...lons), Math.max(...lats)],
+      ],
+      { padding: clearance(60), maxZoom, duration: pace(700) },
+    ),
+  );
 }
 
 export const fitSite = () => map?.fitBounds(siteBounds(), { padding: clearance(32), duration: pace(500) });
@@ -214,18 +257,36 @@ export function onMapClick(layers, listener) {
   map?.on("click", ({ point: { x, y } }) => {
     if (picking) return;
     const present = layers.filter((layer) => map.getLayer(layer));
-    listener(map.queryRenderedFeatures([[x - 7, y - 7], [x + 7, y + 7]], { layers: present }));
+    listener(
+      map.queryRenderedFeatures(
+        [
+          [x - 7, y - 7],
+          [x + 7, y + 7],
+        ],
+        { layers: present },
+      ),
+    );
   });
   map?.on("mousemove", ({ point: { x, y } }) => {
     const present = layers.filter((layer) => map.getLayer(layer));
-    const over = !picking && map.queryRenderedFeatures([[x - 4, y - 4], [x + 4, y + 4]], { layers: present }).length > 0;
+    const over =
+      !picking &&
+      map.queryRenderedFeatures(
+        [
+          [x - 4, y - 4],
+          [x + 4, y + 4],
+        ],
+        { layers: present },
+      ).length > 0;
     map.getCanvas().style.cursor = picking ? "crosshair" : over ? "pointer" : "";
   });
 }
 
 /** A right click (or a long touch) on a place. */
 export function onMapMenu(listener) {
-  map?.on("contextmenu", (event) => { if (!picking) listener([event.lngLat.lng, event.lngLat.lat]); });
+  map?.on("contextmenu", (event) => {
+    if (!picking) listener([event.lngLat.lng, event.lngLat.lat]);
+  });
 }
 
 /** Ask the person to point out a place; resolves to [lon, lat], or null when given up. */
@@ -233,7 +294,11 @@ export function pickPlace() {
   if (!map) return Promise.resolve(null);
   picking?.(null);
   return new Promise((resolve) => {
-    picking = (place) => { picking = null; map.getCanvas().style.cursor = ""; resolve(place); };
+    picking = (place) => {
+      picking = null;
+      map.getCanvas().style.cursor = "";
+      resolve(place);
+    };
     map.getCanvas().style.cursor = "crosshair";
   });
 }

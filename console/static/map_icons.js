@@ -28,18 +28,41 @@ function filled(pen, colour, halo) {
 
 const SHAPES = {
   patrol: (pen, c) => pen.arc(c, c, 6.5, 0, TAU),
-  police: (pen, c) => { // a shield
-    pen.moveTo(c, c - 8); pen.lineTo(c + 7, c - 5.5); pen.lineTo(c + 6.5, c + 2); pen.lineTo(c, c + 8.5);
-    pen.lineTo(c - 6.5, c + 2); pen.lineTo(c - 7, c - 5.5); pen.closePath();
+  police: (pen, c) => {
+    // a shield
+    pen.moveTo(c, c - 8);
+    pen.lineTo(c + 7, c - 5.5);
+    pen.lineTo(c + 6.5, c + 2);
+    pen.lineTo(c, c + 8.5);
+    pen.lineTo(c - 6.5, c + 2);
+    pen.lineTo(c - 7, c - 5.5);
+    pen.closePath();
   },
-  boat: (pen, c) => { // a hull under a mast
-    pen.moveTo(c - 9, c + 1); pen.lineTo(c - 1, c + 1); pen.lineTo(c - 1, c - 8); pen.lineTo(c + 6, c + 1);
-    pen.lineTo(c + 9, c + 1); pen.lineTo(c + 5, c + 7); pen.lineTo(c - 5, c + 7); pen.closePath();
+  boat: (pen, c) => {
+    // a hull under a mast
+    pen.moveTo(c - 9, c + 1);
+    pen.lineTo(c - 1, c + 1);
+    pen.lineTo(c - 1, c - 8);
+    pen.lineTo(c + 6, c + 1);
+    pen.lineTo(c + 9, c + 1);
+    pen.lineTo(c + 5, c + 7);
+    pen.lineTo(c - 5, c + 7);
+    pen.closePath();
   },
-  other: (pen, c) => { pen.moveTo(c, c - 7.5); pen.lineTo(c + 7.5, c); pen.lineTo(c, c + 7.5); pen.lineTo(c - 7.5, c); pen.closePath(); },
+  other: (pen, c) => {
+    pen.moveTo(c, c - 7.5);
+    pen.lineTo(c + 7.5, c);
+    pen.lineTo(c, c + 7.5);
+    pen.lineTo(c - 7.5, c);
+    pen.closePath();
+  },
   camera: (pen, c) => {
-    pen.roundRect(c - 8, c - 5, 11, 10, 2); pen.moveTo(c + 4, c - 1.5); pen.lineTo(c + 9, c - 5); pen.lineTo(c + 9, c + 5);
-    pen.lineTo(c + 4, c + 1.5); pen.closePath();
+    pen.roundRect(c - 8, c - 5, 11, 10, 2);
+    pen.moveTo(c + 4, c - 1.5);
+    pen.lineTo(c + 9, c - 5);
+    pen.lineTo(c + 9, c + 5);
+    pen.lineTo(c + 4, c + 1.5);
+    pen.closePath();
   },
   sensor: (pen, c) => pen.roundRect(c - 6.5, c - 6.5, 13, 13, 3),
 };
@@ -49,41 +72,78 @@ function shape(name, colour, halo) {
     pen.beginPath();
     SHAPES[name](pen, c);
     filled(pen, colour, halo);
-    if (name === "sensor") { pen.beginPath(); pen.arc(c, c, 2.5, 0, TAU); pen.fillStyle = halo; pen.fill(); }
+    if (name === "sensor") {
+      pen.beginPath();
+      pen.arc(c, c, 2.5, 0, TAU);
+      pen.fillStyle = halo;
+      pen.fill();
+    }
   });
 }
 
-const crossed = (image, colour, halo) => drawn(24, (pen, c) => {
-  const under = document.createElement("canvas");
-  under.width = image.width;
-  under.height = image.height;
-  under.getContext("2d").putImageData(image, 0, 0);
-  pen.globalAlpha = 0.6;
-  pen.drawImage(under, 0, 0, 2 * c, 2 * c);
-  pen.globalAlpha = 1;
-  for (const [width, style] of [[5, halo], [2.2, colour]]) {
-    pen.beginPath(); pen.moveTo(4, 20); pen.lineTo(20, 4); pen.lineWidth = width; pen.strokeStyle = style; pen.stroke();
-  }
-});
+const crossed = (image, colour, halo) =>
+  drawn(24, (pen, c) => {
+    const under = document.createElement("canvas");
+    under.width = image.width;
+    under.height = image.height;
+    under.getContext("2d").putImageData(image, 0, 0);
+    pen.globalAlpha = 0.6;
+    pen.drawImage(under, 0, 0, 2 * c, 2 * c);
+    pen.globalAlpha = 1;
+    for (const [width, style] of [
+      [5, halo],
+      [2.2, colour],
+    ]) {
+      pen.beginPath();
+      pen.moveTo(4, 20);
+      pen.lineTo(20, 4);
+      pen.lineWidth = width;
+      pen.strokeStyle = style;
+      pen.stroke();
+    }
+  });
 
 /** The arrow that shows a heading; drawn pointing north and turned by the map. */
-const arrow = (colour, halo) => drawn(48, (pen, c) => {
-  pen.beginPath(); pen.moveTo(c, 3); pen.lineTo(c + 6, 11.5); pen.lineTo(c, 9.5); pen.lineTo(c - 6, 11.5); pen.closePath();
-  filled(pen, colour, halo);
-});
+const arrow = (colour, halo) =>
+  drawn(48, (pen, c) => {
+    pen.beginPath();
+    pen.moveTo(c, 3);
+    pen.lineTo(c + 6, 11.5);
+    pen.lineTo(c, 9.5);
+    pen.lineTo(c - 6, 11.5);
+    pen.closePath();
+    filled(pen, colour, halo);
+  });
 
-const hatch = (colour) => drawn(16, (pen) => {
-  pen.strokeStyle = colour; pen.globalAlpha = 0.3; pen.lineWidth = 1.4;
-  for (const shift of [-16, 0, 16]) { pen.beginPath(); pen.moveTo(shift, 16); pen.lineTo(shift + 16, 0); pen.stroke(); }
-});
+const hatch = (colour) =>
+  drawn(16, (pen) => {
+    pen.strokeStyle = colour;
+    pen.globalAlpha = 0.3;
+    pen.lineWidth = 1.4;
+    for (const shift of [-16, 0, 16]) {
+      pen.beginPath();
+      pen.moveTo(shift, 16);
+      pen.lineTo(shift + 16, 0);
+      pen.stroke();
+    }
+  });
 
 /** A case: a flag on its place. */
-const flag = (colour, ink, halo) => drawn(30, (pen, c) => {
-  pen.beginPath(); pen.moveTo(c - 1, c); pen.lineTo(c - 1, 3); pen.lineTo(c + 12, 6.5); pen.lineTo(c + 1, 10.5);
-  pen.lineTo(c + 1, c); pen.closePath();
-  filled(pen, colour, halo);
-  pen.beginPath(); pen.arc(c, c, 3, 0, TAU); pen.fillStyle = ink; pen.fill();
-});
+const flag = (colour, ink, halo) =>
+  drawn(30, (pen, c) => {
+    pen.beginPath();
+    pen.moveTo(c - 1, c);
+    pen.lineTo(c - 1, 3);
+    pen.lineTo(c + 12, 6.5);
+    pen.lineTo(c + 1, 10.5);
+    pen.lineTo(c + 1, c);
+    pen.closePath();
+    filled(pen, colour, halo);
+    pen.beginPath();
+    pen.arc(c, c, 3, 0, TAU);
+    pen.fillStyle = ink;
+    pen.fill();
+  });
 
 /** All pictures of the present theme: [name, ImageData]. */
 export function pictures() {
@@ -95,8 +155,11 @@ export function pictures() {
   }
   for (const kind of ["camera", "sensor"]) {
     const fine = shape(kind, palette(`--device-${kind}`), halo);
-    all.push([`${kind}-fine`, fine], [`${kind}-alert`, shape(kind, palette("--high"), halo)],
-      [`${kind}-off`, crossed(shape(kind, palette("--text-3"), halo), palette("--text-2"), halo)]);
+    all.push(
+      [`${kind}-fine`, fine],
+      [`${kind}-alert`, shape(kind, palette("--high"), halo)],
+      [`${kind}-off`, crossed(shape(kind, palette("--text-3"), halo), palette("--text-2"), halo)],
+    );
   }
   for (const severity of ["low", "medium", "high"]) {
     all.push([`case-${severity}`, flag(palette(`--${severity}`), palette("--map-case"), halo)]);

@@ -13,13 +13,22 @@ export function startMarks() {
   for (const event of ["alerts", "selection"]) on(event, drawAlerts);
   for (const event of ["alerts", "site"]) on(event, drawDevices);
   on("site", drawAreas);
-  mapReady().then(() => { drawAreas(); drawDevices(); drawAlerts(); }, () => {}); // no map: said in its place
+  mapReady().then(
+    () => {
+      drawAreas();
+      drawDevices();
+      drawAlerts();
+    },
+    () => {},
+  ); // no map: said in its place
 }
 
 /** Open cases with a place get a flag. */
 export function showCases(cases) {
   shownCases = cases;
-  const here = shownCases.filter((c) => c.lon !== null && c.lat !== null && !["closed", "void", "merged"].includes(c.status));
+  const here = shownCases.filter(
+    (c) => c.lon !== null && c.lat !== null && !["closed", "void", "merged"].includes(c.status),
+  );
   draw("cases", collection(here.map((c) => point(c.lon, c.lat, { id: c.id, severity: c.severity }))));
 }
 
@@ -30,8 +39,14 @@ function drawAlerts() {
   // Of several at one place the gravest is drawn, of equals the newest: rings over rings would only hide the map.
   const order = (a) => (a.id === chosen ? 3 : ["low", "medium", "high"].indexOf(a.severity));
   const here = new Map();
-  for (const alert of placed.sort((a, b) => order(a) - order(b) || a.id - b.id)) here.set(`${alert.lon.toFixed(4)} ${alert.lat.toFixed(4)}`, alert);
-  draw("alerts", collection([...here.values()].map((a) => point(a.lon, a.lat, { id: a.id, severity: a.severity, chosen: a.id === chosen }))));
+  for (const alert of placed.sort((a, b) => order(a) - order(b) || a.id - b.id))
+    here.set(`${alert.lon.toFixed(4)} ${alert.lat.toFixed(4)}`, alert);
+  draw(
+    "alerts",
+    collection(
+      [...here.values()].map((a) => point(a.lon, a.lat, { id: a.id, severity: a.severity, chosen: a.id === chosen })),
+    ),
+  );
 }
 
 /** A camera or sensor is off when its registry says so, red while an alert about it is open. */
@@ -42,8 +57,20 @@ export function lookOf(device) {
 
 function drawDevices() {
   const fixed = [...state.devices.values()].filter((d) => !moves(d) && d.lon !== null && d.lat !== null);
-  draw("devices", collection(fixed.map((d) => point(d.lon, d.lat, { code: d.code, kind: d.kind === "sensor" ? "sensor" : "camera",
-    name: d.name, name_en: d.name_en, look: lookOf(d) }))));
+  draw(
+    "devices",
+    collection(
+      fixed.map((d) =>
+        point(d.lon, d.lat, {
+          code: d.code,
+          kind: d.kind === "sensor" ? "sensor" : "camera",
+          name: d.name,
+          name_en: d.name_en,
+          look: lookOf(d),
+        }),
+      ),
+    ),
+  );
 }
 
 /**
@@ -58,9 +85,14 @@ function drawAreas() {
     if (zone.properties.kind !== "water") note(zone.properties.area, middle(zone.geometry));
   }
   const named_ = state.site.areas.filter((area) => ["community", "grid"].includes(area.level) && places.has(area.code));
-  draw("areas", collection(named_.map((area) => {
-    const all = places.get(area.code);
-    const mean = [0, 1].map((axis) => all.reduce((sum, place) => sum + place[axis], 0) / all.length);
-    return point(mean[0], mean[1], { name: area.name, name_en: area.name_en, label: named(area) });
-  })));
+  draw(
+    "areas",
+    collection(
+      named_.map((area) => {
+        const all = places.get(area.code);
+        const mean = [0, 1].map((axis) => all.reduce((sum, place) => sum + place[axis], 0) / all.length);
+        return point(mean[0], mean[1], { name: area.name, name_en: area.name_en, label: named(area) });
+      }),
+    ),
+  );
 }

@@ -34,10 +34,17 @@ export const shownPlace = (code) => motion.at(code, performance.now());
 
 export function startTerminals() {
   if (!hasMap()) return;
-  for (const event of ["language", "selection", "site"]) on(event, () => { stale = true; });
+  for (const event of ["language", "selection", "site"])
+    on(event, () => {
+      stale = true;
+    });
   // Ages in the labels and fading go on without any message arriving.
-  setInterval(() => { stale = true; }, 5_000);
-  onMapMove(() => { stale = true; });
+  setInterval(() => {
+    stale = true;
+  }, 5_000);
+  onMapMove(() => {
+    stale = true;
+  });
   mapReady().then(() => requestAnimationFrame(frame));
 }
 
@@ -47,10 +54,14 @@ function frame(now) {
   inFlight = true; // never more than one drawing under way: a slow machine draws less often instead of falling behind
   stale = false;
   lastDrawn = now;
-  draw("terminals", collection(features(now))).finally(() => requestAnimationFrame(() => requestAnimationFrame((done) => {
-    pause = Math.min(MOST_PAUSE, Math.max(LEAST_PAUSE, SHARE * (done - now - 33)));
-    inFlight = false;
-  })));
+  draw("terminals", collection(features(now))).finally(() =>
+    requestAnimationFrame(() =>
+      requestAnimationFrame((done) => {
+        pause = Math.min(MOST_PAUSE, Math.max(LEAST_PAUSE, SHARE * (done - now - 33)));
+        inFlight = false;
+      }),
+    ),
+  );
 }
 
 function visiblyMoved(now) {

@@ -18,8 +18,12 @@ const openRows = new Set();
 export function startRejects(element) {
   panel = element;
   on("reject", arrived);
-  on("reloaded", () => { if (shown) load(); });
-  on("language", () => { if (shown) render(); });
+  on("reloaded", () => {
+    if (shown) load();
+  });
+  on("language", () => {
+    if (shown) render();
+  });
 }
 
 /**
@@ -50,7 +54,11 @@ async function load(before = null) {
     render();
   } catch (error) {
     if (error.zh === undefined) throw error;
-    if (shown) panel.replaceChildren(head(), failure(error, () => load(before)));
+    if (shown)
+      panel.replaceChildren(
+        head(),
+        failure(error, () => load(before)),
+      );
   }
 }
 
@@ -58,37 +66,89 @@ export const reasonName = (code) => (has(`reason.${code}`) ? t(`reason.${code}`)
 
 function head() {
   const reasons = [...new Set(items.map((item) => item.reason))].sort();
-  const filter = h("select", { class: "narrow", "aria-label": t("rejects.reason"), id: "reject-filter", onchange: () => { reason = filter.value; render(); } },
-    h("option", { value: "" }, t("rejects.all")), reasons.map((code) => h("option", { value: code }, reasonName(code))));
+  const filter = h(
+    "select",
+    {
+      class: "narrow",
+      "aria-label": t("rejects.reason"),
+      id: "reject-filter",
+      onchange: () => {
+        reason = filter.value;
+        render();
+      },
+    },
+    h("option", { value: "" }, t("rejects.all")),
+    reasons.map((code) => h("option", { value: code }, reasonName(code))),
+  );
   filter.value = reasons.includes(reason) ? reason : "";
   reason = filter.value;
-  return h("div", { class: "panel-head" }, h("a", { href: "#/", class: "back row" }, icon("back"), t("back")),
-    h("h2", {}, t("rejects")), h("span", { class: "grow" }), fresh
-      ? working(h("button", { class: "small", id: "reject-fresh" }, t("rejects.fresh", { n: fresh })), () => load()) : null, filter);
+  return h(
+    "div",
+    { class: "panel-head" },
+    h("a", { href: "#/", class: "back row" }, icon("back"), t("back")),
+    h("h2", {}, t("rejects")),
+    h("span", { class: "grow" }),
+    fresh
+      ? working(h("button", { class: "small", id: "reject-fresh" }, t("rejects.fresh", { n: fresh })), () => load())
+      : null,
+    filter,
+  );
 }
 
-const renderSoon = steady(() => { if (shown) render(); });
+const renderSoon = steady(() => {
+  if (shown) render();
+});
 
 function render() {
   const rows = items.filter((item) => !reason || item.reason === reason);
-  const more = next === null ? "" : h("div", { class: "more" }, working(h("button", { class: "small" }, t("older")), () => load(next)));
-  const body = rows.length ? h("ul", { class: "rejects", id: "reject-list" }, rows.map(row))
+  const more =
+    next === null
+      ? ""
+      : h(
+          "div",
+          { class: "more" },
+          working(h("button", { class: "small" }, t("older")), () => load(next)),
+        );
+  const body = rows.length
+    ? h("ul", { class: "rejects", id: "reject-list" }, rows.map(row))
     : h("div", { class: "empty" }, icon("check"), h("p", {}, t("rejects.none")));
   panel.replaceChildren(head(), h("p", { class: "note" }, t("rejects.what")), body, more);
 }
 
 function row(item) {
-  const details = h("details", { open: openRows.has(item.id), dataset: { reject: item.id } },
-    h("summary", {}, h("span", { class: "chip medium" }, reasonName(item.reason)), h("code", { class: "cut grow" }, item.topic),
+  const details = h(
+    "details",
+    { open: openRows.has(item.id), dataset: { reject: item.id } },
+    h(
+      "summary",
+      {},
+      h("span", { class: "chip medium" }, reasonName(item.reason)),
+      h("code", { class: "cut grow" }, item.topic),
       h("span", { class: "quiet" }, item.times > 1 ? t("rejects.times", { n: item.times }) : ""),
       item.replayed_at ? h("span", { class: "chip good" }, t("rejects.replayed")) : null,
-      h("time", { class: "quiet", datetime: item.last_seen }, timeText(item.last_seen))),
-    h("div", { class: "reject-body" }, h("p", {}, item.detail), h("pre", { tabindex: 0, "aria-label": t("rejects.payload") }, payloadText(item.payload)),
-      h("dl", { class: "facts" }, h("dt", {}, t("rejects.first")), h("dd", {}, timeText(item.received)),
-        h("dt", {}, t("rejects.last")), h("dd", {}, timeText(item.last_seen)),
-        item.replayed_at ? [h("dt", {}, t("rejects.replayed")), h("dd", {}, timeText(item.replayed_at))] : null),
-      h("div", { class: "row" }, h("span", { class: "quiet grow" }, t("rejects.replay_hint")), replayButton(item))));
-  details.addEventListener("toggle", () => { if (details.open) openRows.add(item.id); else openRows.delete(item.id); });
+      h("time", { class: "quiet", datetime: item.last_seen }, timeText(item.last_seen)),
+    ),
+    h(
+      "div",
+      { class: "reject-body" },
+      h("p", {}, item.detail),
+      h("pre", { tabindex: 0, "aria-label": t("rejects.payload") }, payloadText(item.payload)),
+      h(
+        "dl",
+        { class: "facts" },
+        h("dt", {}, t("rejects.first")),
+        h("dd", {}, timeText(item.received)),
+        h("dt", {}, t("rejects.last")),
+        h("dd", {}, timeText(item.last_seen)),
+        item.replayed_at ? [h("dt", {}, t("rejects.replayed")), h("dd", {}, timeText(item.replayed_at))] : null,
+      ),
+      h("div", { class: "row" }, h("span", { class: "quiet grow" }, t("rejects.replay_hint")), replayButton(item)),
+    ),
+  );
+  details.addEventListener("toggle", () => {
+    if (details.open) openRows.add(item.id);
+    else openRows.delete(item.id);
+  });
   return h("li", { class: "card" }, details);
 }
 

@@ -4,4 +4,5 @@ import { t } from "./i18n.js";
 
 const PICTURES = { high: "sos", medium: "alert", low: "bell" };
 
-export const severityChip = (severity) => h("span", { class: `chip ${severity}` }, icon(PICTURES[severity]), t(`severity.${severity}`));
+export const severityChip = (severity) =>
+  h("span", { class: `chip ${severity}` }, icon(PICTURES[severity]), t(`severity.${severity}`));

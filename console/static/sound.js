@@ -30,7 +30,10 @@ async function wake() {
 export function tone() {
   if (soundState() !== "on") return;
   const begin = context.currentTime;
-  for (const [note, after] of [[660, 0], [880, 0.18]]) {
+  for (const [note, after] of [
+    [660, 0],
+    [880, 0.18],
+  ]) {
     const oscillator = context.createOscillator();
     const volume = context.createGain();
     oscillator.frequency.value = note;

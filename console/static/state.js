@@ -20,7 +20,10 @@ export const state = {
 
 const bus = new EventTarget();
 
-/** Events: site, positions, alerts, case, numbers, reject, counts, link, resync, reloaded, live.*, selection, show, language, theme, sound, tick, minute. */
+/**
+ * Events: site, positions, alerts, case, numbers, reject, counts, link, resync, reloaded, live.*, selection, show,
+ * language, theme, sound, tick, minute.
+ */
 export function on(name, listener) {
   const handler = (event) => listener(event.detail);
   bus.addEventListener(name, handler);

@@ -15,10 +15,17 @@ export function startStatus(strip) {
   const chip = (name, pictogram, href = null) => {
     chips[name] = h("span", { class: "value" });
     const inside = [pictogram ? icon(pictogram) : h("span", { class: "dot" }), chips[name]];
-    return href ? h("a", { class: "status", id: `status-${name}`, href }, inside) : h("span", { class: "status", id: `status-${name}` }, inside);
+    return href
+      ? h("a", { class: "status", id: `status-${name}`, href }, inside)
+      : h("span", { class: "status", id: `status-${name}` }, inside);
   };
-  strip.replaceChildren(chip("link", null), chip("terminals", "radio"), chip("alerts", "alert", "#/alerts"),
-    chip("overdue", "clock", "#/overdue"), chip("refused", "refuse", "#/rejects"));
+  strip.replaceChildren(
+    chip("link", null),
+    chip("terminals", "radio"),
+    chip("alerts", "alert", "#/alerts"),
+    chip("overdue", "clock", "#/overdue"),
+    chip("refused", "refuse", "#/rejects"),
+  );
   document.getElementById("status-link").setAttribute("role", "status");
   for (const event of ["tick", "link", "alerts", "counts", "language", "site"]) on(event, render);
   render();
@@ -26,7 +33,9 @@ export function startStatus(strip) {
 
 /** Seconds for which no position came although live terminals promise them; 0 while all is well. */
 function quietFor() {
-  const promised = terminals().filter((d) => d.interval > 0 && freshness(d) !== "never").map((d) => d.interval);
+  const promised = terminals()
+    .filter((d) => d.interval > 0 && freshness(d) !== "never")
+    .map((d) => d.interval);
   if (!promised.length || !link.lastData) return 0;
   const quiet = (now() - link.lastData) / 1_000;
   return quiet > Math.max(QUIET, 2 * Math.min(...promised)) ? quiet : 0;
@@ -34,9 +43,16 @@ function quietFor() {
 
 function linkWords() {
   if (link.state === "waiting") {
-    return ["bad", t("link.waiting", { span: duration(Math.max(0, link.retryAt - performance.now()) / 1_000 + 1), old: duration((now() - link.since) / 1_000) })];
+    return [
+      "bad",
+      t("link.waiting", {
+        span: duration(Math.max(0, link.retryAt - performance.now()) / 1_000 + 1),
+        old: duration((now() - link.since) / 1_000),
+      }),
+    ];
   }
-  if (link.state === "connecting") return ["warn", t("link.connecting", { span: duration((now() - link.since) / 1_000) })];
+  if (link.state === "connecting")
+    return ["warn", t("link.connecting", { span: duration((now() - link.since) / 1_000) })];
   const quiet = quietFor();
   return quiet ? ["warn", t("link.quiet", { span: duration(quiet) })] : ["good", t("link.live")];
 }
@@ -47,8 +63,13 @@ function write(name, look, ...parts) {
   const sign = JSON.stringify(parts);
   if (chips[name].dataset.sign === sign) return;
   chips[name].dataset.sign = sign;
-  chips[name].replaceChildren(...parts.flatMap(([count, words, rest]) => [count === "" ? "" : h("b", {}, count), h("span", { class: "words" }, words),
-    rest ? h("span", { class: "rest" }, rest) : ""]));
+  chips[name].replaceChildren(
+    ...parts.flatMap(([count, words, rest]) => [
+      count === "" ? "" : h("b", {}, count),
+      h("span", { class: "words" }, words),
+      rest ? h("span", { class: "rest" }, rest) : "",
+    ]),
+  );
 }
 
 /** A number that is not known is a dash, never a nought. */
@@ -59,7 +80,12 @@ function render() {
   write("link", look, ["", words]);
   document.body.dataset.link = look;
   const { live, silent, never } = countTerminals();
-  write("terminals", silent + never ? "warn" : "good", [String(live), t("terminals.live")], [String(silent + never), t("terminals.silent")]);
+  write(
+    "terminals",
+    silent + never ? "warn" : "good",
+    [String(live), t("terminals.live")],
+    [String(silent + never), t("terminals.silent")],
+  );
   const open = liveAlerts().filter((alert) => alert.state === "open");
   const high = open.some((alert) => alert.severity === "high");
   document.title = `${open.length ? `(${open.length}) ` : ""}${state.site.name} · ${t("product")}`;

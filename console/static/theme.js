@@ -2,7 +2,11 @@
 // Dark is the control room's default; a person's own choice comes first, then what the system asks for.
 (function () {
   let chosen = null;
-  try { chosen = localStorage.getItem("patrolgrid.theme"); } catch { /* storage is forbidden: keep the default */ }
+  try {
+    chosen = localStorage.getItem("patrolgrid.theme");
+  } catch {
+    /* storage is forbidden: keep the default */
+  }
   const light = chosen ? chosen === "light" : matchMedia("(prefers-color-scheme: light)").matches;
   document.documentElement.dataset.theme = light ? "light" : "dark";
 })();
