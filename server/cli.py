@@ -12,6 +12,7 @@ import psycopg
 import typer
 import uvloop
 from rich.console import Console
+from rich.text import Text
 
 from alerts.rules import RuleError
 from devices.site_folder import SiteError, SiteErrors
@@ -128,7 +129,8 @@ def list_settings() -> None:
     for name, field in Settings.model_fields.items():
         value = getattr(settings, name)
         shown = "(set)" if name.endswith("_url") and value else str(value)
-        console.print(f"[bold]PATROLGRID_{name.upper()}[/bold] = {shown or '(empty)'}\n    {field.description}")
+        console.print(Text.assemble((f"PATROLGRID_{name.upper()}", "bold"), f" = {shown or '(empty)'}"))
+        console.print(Text(f"    {field.description}"))  # text, not markup: mqtt[s]:// is no tag
 
 
 def _begin() -> Settings:
