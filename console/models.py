@@ -113,6 +113,7 @@ class SiteOut(Answer):
     """The place: everything a map needs before the first position."""
 
     name: str
+    name_en: str
     tile_url: str = Field(description="Raster tiles {z}/{x}/{y}; empty: only the outlines")
     tile_attribution: str
     bounds: tuple[float, float, float, float] | None = Field(

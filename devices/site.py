@@ -94,9 +94,15 @@ class Site:
     """Everything a detector may know of the place. Immutable; a changed site is a new object."""
 
     def __init__(
-        self, areas: Iterable[Area], zones: Iterable[Zone], units: Iterable[Unit], registry: Registry, name: str = ""
+        self,
+        areas: Iterable[Area],
+        zones: Iterable[Zone],
+        units: Iterable[Unit],
+        registry: Registry,
+        name: str = "",
+        name_en: str = "",
     ) -> None:
-        self.name = name
+        self.name, self.name_en = name, name_en
         self.areas = {a.code: a for a in areas}
         self.zones = {z.code: z for z in zones}
         self.units = {u.code: u for u in units}

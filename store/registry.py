@@ -53,7 +53,7 @@ async def load_site(conn: AsyncConnection) -> Site:
         areas, units, zones = await _areas(conn), await _units(conn), await _zones(conn)
         devices = await _rows(conn, "SELECT * FROM devices ORDER BY id")
     registry = Registry(_device(row, row["id"]) for row in devices)
-    return Site(areas, zones, units, registry, facts.get("name", ""))
+    return Site(areas, zones, units, registry, facts.get("name", ""), facts.get("name_en", ""))
 
 
 async def read_site(conn: AsyncConnection) -> SiteFolder:

@@ -37,6 +37,7 @@ def describe(ground: Ground, caller: Caller, tile_url: str, tile_attribution: st
     zones = [zone for zone in sorted(place.zones.values(), key=lambda z: z.code) if zone.area in shown]
     return SiteOut(
         name=place.name,
+        name_en=place.name_en,
         tile_url=tile_url,
         tile_attribution=tile_attribution,
         bounds=_bounds(place, zones, caller),
