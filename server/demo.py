@@ -14,7 +14,7 @@ from devices.site_folder import SiteFolder, read_folder
 from server.service_commands import private
 from server.services import Addresses
 from server.settings import Settings
-from server.wiring import run, upgrade
+from server.wiring import NotReady, run, upgrade
 from simulators import simulate
 from store.accounts import create_account, get_account, set_password
 from store.database import open_pool
@@ -27,9 +27,26 @@ err = Console(stderr=True)
 
 
 async def run_demo(settings: Settings, site: Path, *, scenario: str, seed: int, minutes: float) -> None:
-    """Bring up services, schema, site and an account, then run worker, console and simulator until stopped."""
-    folder = read_folder(site)
-    addresses = await asyncio.to_thread(private(settings).up)
+    """Bring up services, schema, site and an account, then run worker, console and simulator until stopped.
+
+    Services that did not run before are stopped again at the end; their data stay.
+
+    Raises:
+        NotReady: the database holds another site, into which no invented data must come.
+    """
+    folder, services = read_folder(site), private(settings)
+    ran_before = all(state.running for state in services.status())
+    addresses = await asyncio.to_thread(services.up)
+    try:
+        await _run(settings, addresses, folder, scenario, seed, minutes)
+    finally:
+        if not ran_before:
+            await asyncio.to_thread(services.down)
+
+
+async def _run(
+    settings: Settings, addresses: Addresses, folder: SiteFolder, scenario: str, seed: int, minutes: float
+) -> None:
     await upgrade(addresses)
     password = await _prepare(addresses, folder)
     settings = settings.model_copy(update={"http_port": _free_port(settings)})
@@ -54,8 +71,14 @@ async def run_demo(settings: Settings, site: Path, *, scenario: str, seed: int, 
 async def _prepare(addresses: Addresses, folder: SiteFolder) -> str:
     """Load the site into an empty database and give the demo's account a new one-time password, which is returned."""
     async with open_pool(addresses.database_url, max_size=2) as pool, pool.connection() as conn:
-        if not (await load_site(conn)).areas:
+        present = await load_site(conn)
+        if not present.areas:
             await save_site(conn, folder)
+        elif present.name != folder.name:
+            raise NotReady(
+                f"the database holds the site {present.name!r}: the demo would write invented data into it."
+                " Unset PATROLGRID_DATABASE_URL, or give the demo its own folder: PATROLGRID_DATA_DIR=.patrolgrid/demo"
+            )
         password = one_time_password()
         account = await get_account(conn, NAME)
         if account is None:
