@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from detectors.base import Batch, Finding, Sentence
 from detectors.eyes import Eyes, without_repeats
-from detectors.geo import Floats, Ids, Plane, place_cell
+from detectors.geo import DEGREE, Floats, Ids, Plane, place_cell
 from detectors.presence import Book, Books, Glimpse, Joining, Presence
 from detectors.thresholds import check_above, check_from, check_order, words
 from detectors.waiting import EventClock, Waiting
 from detectors.wording import clock, device_at, device_names, evidence, labelled, point, span, stamp
-from devices.readings import FIX, SECOND, SIGHTING, Rows, rows
+from devices.readings import SECOND, SIGHTING, Rows, rows
 from devices.site import Site
 
 WEIGHT: Final = {"person": 0.5, "boat": 1.0, "rod": 1.5, "net": 2.0}
@@ -27,6 +27,8 @@ WEIGHT: Final = {"person": 0.5, "boat": 1.0, "rod": 1.5, "net": 2.0}
 OFTEN: Final = 6.0  # beats over which seeing a label again still adds
 AROUND: Final = 500.0  # metres around the zones within which our own are followed, so that their going away is seen
 SPOT: Final = 10.0  # metres: what a camera without tracks sees in one such square within a beat is one glimpse
+
+OWN: Final = np.dtype([("device", "<i4"), ("at", "<i8"), ("lon", "<f8"), ("lat", "<f8")])
 
 
 @dataclass(slots=True)
@@ -39,7 +41,7 @@ class State:
     clock: EventClock
     waiting: Waiting
     books: Books
-    patrols: Rows = field(default_factory=lambda: rows(FIX))
+    patrols: list[Rows] = field(default_factory=list)  # as they came: looked at only when there are sightings
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,7 @@ class FishingBan:
     cluster: float = 30.0  # m
     roam: float = 60.0  # m
     cell: float = 60.0  # m, of the lattice that names places
+    cell_afloat: float = 500.0  # m, the same for boats
     labels: tuple[str, ...] = ("person", "rod", "net", "boat")
     gear: tuple[str, ...] = ("rod", "net", "boat")
     afloat: tuple[str, ...] = ("boat",)
@@ -103,6 +106,7 @@ class FishingBan:
 
     def __post_init__(self) -> None:
         check_above(self, 0, "dwell", "lone_dwell", "renew", "gap", "cluster", "roam", "cell", "beat", "epoch")
+        check_above(self, 0, "cell_afloat")
         check_from(self, 0, "own_radius", "own_recent", "patience")
         check_from(self, 1, "gear_beats")
         check_order(self, "dwell", "lone_dwell")
@@ -144,7 +148,8 @@ class FishingBan:
             for beat, group in groupby(glimpses, key=lambda g: g.first // state.clock.beat * state.clock.beat):
                 found += self._tell(state.books.enter(list(group), beat), site)
         # Fixes later than the frontier may still belong to a beat that is not complete.
-        state.patrols = state.patrols[state.patrols["at"] >= frontier - int(self.own_recent * SECOND)]
+        oldest = frontier - int(self.own_recent * SECOND)
+        state.patrols = [part for part in state.patrols if part["at"][-1] >= oldest]
         return found
 
     # ── Which sightings count ───────────────────────────────────────────────────────────────────────────────────────
@@ -158,11 +163,16 @@ class FishingBan:
         return eyes, plane, own
 
     def _keep_patrols(self, state: State, fixes: Rows) -> None:
-        ours = fixes[fixes["device"] < len(state.own)]
-        ours = ours[state.own[ours["device"]]]
-        ours = ours[state.eyes.near(ours["lon"], ours["lat"], self.own_radius + AROUND)]
-        if len(ours):
-            state.patrols = np.concatenate([state.patrols, ours])
+        """Keep our own people's fixes around the zones, by time."""
+        device = fixes["device"]
+        ours = state.own[np.minimum(device, len(state.own) - 1)] & (device < len(state.own))
+        ours &= state.eyes.near(fixes["lon"], fixes["lat"], self.own_radius + AROUND)
+        which = np.flatnonzero(ours)
+        if len(which):
+            part = np.empty(len(which), OWN)
+            for column in OWN.names or ():
+                part[column] = fixes[column][which]
+            state.patrols.append(part[np.argsort(part["at"], kind="stable")])
 
     def _counted(self, state: State, seen: Rows) -> tuple[Rows, Ids, Floats, Floats]:
         """The sightings that count, with their zone and place: in a zone whose season is on, and not of our own."""
@@ -181,14 +191,23 @@ class FishingBan:
     def _own(self, state: State, at: NDArray[np.int64], lon: Floats, lat: Floats) -> NDArray[np.bool_]:
         """For sightings of shape (n,): whether the newest fix of one of our own before them was near, and recent."""
         near = np.zeros(len(at), bool)
-        if len(state.patrols) and len(at) and self.own_radius:
-            fixes = state.patrols[np.lexsort((state.patrols["at"], state.patrols["device"]))]
-            tree = shapely.STRtree(state.plane.points(fixes["lon"], fixes["lat"]))
-            one, fix = tree.query(state.plane.points(lon, lat), predicate="dwithin", distance=self.own_radius)
-            gone = fixes["at"] + int(self.own_recent * SECOND) + 1
-            same = fixes["device"][1:] == fixes["device"][:-1]
-            gone[:-1][same] = np.minimum(gone[:-1][same], fixes["at"][1:][same])
-            near[one[(fixes["at"][fix] <= at[one]) & (at[one] < gone[fix])]] = True
+        if not state.patrols or not len(at) or not self.own_radius:
+            return near
+        # Only who was near one of the sightings matters, but of him all fixes: the next one ends his being there.
+        fixes = np.concatenate(state.patrols)
+        margin = self.own_radius / (DEGREE * 0.5)  # degrees, wide enough up to 60° of latitude
+        around = (fixes["lon"] >= np.nanmin(lon) - margin) & (fixes["lon"] <= np.nanmax(lon) + margin)
+        around &= (fixes["lat"] >= np.nanmin(lat) - margin) & (fixes["lat"] <= np.nanmax(lat) + margin)
+        fixes = fixes[np.isin(fixes["device"], fixes["device"][around])]
+        if not len(fixes):
+            return near
+        fixes = fixes[np.lexsort((fixes["at"], fixes["device"]))]
+        tree = shapely.STRtree(state.plane.points(fixes["lon"], fixes["lat"]))
+        one, fix = tree.query(state.plane.points(lon, lat), predicate="dwithin", distance=self.own_radius)
+        gone = fixes["at"] + int(self.own_recent * SECOND) + 1
+        same = fixes["device"][1:] == fixes["device"][:-1]
+        gone[:-1][same] = np.minimum(gone[:-1][same], fixes["at"][1:][same])
+        near[one[(fixes["at"][fix] <= at[one]) & (at[one] < gone[fix])]] = True
         return near
 
     # ── From sightings to glimpses ──────────────────────────────────────────────────────────────────────────────────
@@ -238,7 +257,8 @@ class FishingBan:
         if number < 0 or number <= presence.told:
             return False
         presence.told = number
-        presence.subject = presence.subject or place_cell(presence.lon, presence.lat, self.cell)
+        cell = self.cell_afloat if presence.afloat else self.cell
+        presence.subject = presence.subject or place_cell(*presence.mean, cell)
         return True
 
     def score(self, presence: Presence) -> float:

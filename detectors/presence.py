@@ -44,6 +44,7 @@ class Presence:
     lat: float
     first: int
     last: int
+    mean: tuple[float, float] = (0.0, 0.0)  # place of all glimpses, afloat too: what the subject is named by
     glimpses: int = 0
     sightings: int = 0
     beats: dict[str, int] = field(default_factory=dict)  # label → in how many beats it was seen
@@ -63,11 +64,12 @@ class Presence:
     def add(self, glimpse: Glimpse, beat: int) -> None:
         """Take a glimpse in."""
         self.glimpses += 1
-        weight = 1.0 if self.afloat else 1.0 / self.glimpses
-        # On a boat, what is not the boat itself (people, nets) does not move the place.
-        if glimpse.afloat or not self.afloat:
-            self.lon += weight * (glimpse.lon - self.lon)
-            self.lat += weight * (glimpse.lat - self.lat)
+        lon, lat = self.mean
+        self.mean = (lon + (glimpse.lon - lon) / self.glimpses, lat + (glimpse.lat - lat) / self.glimpses)
+        if not self.afloat:
+            self.lon, self.lat = self.mean
+        elif glimpse.afloat:  # people and nets on board do not move the boat
+            self.lon, self.lat = glimpse.lon, glimpse.lat
         self.first, self.last = min(self.first, glimpse.first), max(self.last, glimpse.last)
         self.sightings += glimpse.sightings
         for label in glimpse.labels:

@@ -25,6 +25,7 @@ COLUMNS: Final = np.dtype([
     ("at", "<i8"),         # the device's clock of its last known place
     ("lon", "<f8"),
     ("lat", "<f8"),
+    ("placed", "<i8"),     # our clock when that place was received
 ])  # fmt: skip
 ARRIVAL: Final = np.dtype([("device", "<i4"), ("received", "<i8"), ("at", "<i8"), ("lon", "<f8"), ("lat", "<f8")])
 
@@ -148,7 +149,7 @@ class Silence:
         missing = size - len(state.devices)
         if missing > 0:
             new = np.empty(missing, COLUMNS)
-            new["heard"] = new["received"] = new["at"] = NEVER
+            new["heard"] = new["received"] = new["at"] = new["placed"] = NEVER
             new["told"], new["lon"], new["lat"] = 0, np.nan, np.nan
             state.devices = np.append(state.devices, new)
         if state.site is not site or missing > 0:
@@ -163,18 +164,21 @@ class Silence:
 
     def _hear(self, state: State, arrivals: Rows, lost: NDArray[np.int64]) -> None:
         """Note arrivals, in the order of their reception; repetitions tell nothing new."""
-        devices, who = state.devices, arrivals["device"]
-        newer = arrivals["received"] > devices["received"][who]
+        devices, who, received = state.devices, arrivals["device"], arrivals["received"]
+        newer = np.flatnonzero(received > devices["received"][who])
         # Where a device occurs several times, the last assignment stays.
         heard = who[newer]
-        devices["heard"][heard] = arrivals["received"][newer] - lost[newer]
-        devices["received"][heard] = arrivals["received"][newer]
+        devices["heard"][heard] = received[newer] - lost[newer]
+        devices["received"][heard] = received[newer]
         devices["told"][heard] = 0
-        placed = arrivals[np.isfinite(arrivals["lon"]) & (arrivals["at"] > devices["at"][who])]
-        if len(placed):
-            placed = placed[np.argsort(placed["at"], kind="stable")]
-            for column in ("at", "lon", "lat"):
-                devices[column][placed["device"]] = placed[column]
+        at = arrivals["at"]
+        placed = np.flatnonzero(np.isfinite(arrivals["lon"]) & (at > devices["at"][who]))
+        if (at[placed[1:]] < at[placed[:-1]]).any():
+            placed = placed[np.argsort(at[placed], kind="stable")]
+        there = who[placed]
+        devices["placed"][there] = received[placed]
+        for column in ("at", "lon", "lat"):
+            devices[column][there] = arrivals[column][placed]
 
     # ── Judging ─────────────────────────────────────────────────────────────────────────────────────────────────────
     def _judge(self, state: State, beat: int, listened: int, site: Site) -> list[Finding]:
@@ -208,7 +212,7 @@ class Silence:
         known, row = device_at(site, device), state.devices[device]
         if known is None:
             return None
-        lon, lat = _place(state, device, site)
+        lon, lat = self._place(state, device, beat, site)
         limit, since = int(state.limit[device]), int(row["received"])
         where, quiet, most = whereabouts(site, lon, lat, known.area), span(age / SECOND), span(limit / SECOND)
         promise, heard = f"{known.interval:g}", clock(since)
@@ -218,7 +222,7 @@ class Silence:
             f" {most.en}); last heard {heard.en} at {where.en}.",
         )
         numbers = {"silent_s": age / SECOND, "promised_s": known.interval, "limit_s": limit / SECOND}
-        proof = evidence([_feature(state, device, site)], **numbers)
+        proof = evidence([self._feature(state, device, beat, site)], **numbers)
         score = 1 - 0.5 * limit / age
         return Finding(self.kind, known.code, "", since, beat, lon, lat, score, sentence, proof)
 
@@ -227,7 +231,7 @@ class Silence:
     ) -> Finding:
         since = int(state.devices["received"][due].min())
         longest = int(age[due].max())
-        places = np.array([_place(state, int(d), site) for d in due])
+        places = np.array([self._place(state, int(d), beat, site) for d in due])
         placed = places[np.isfinite(places).all(axis=1)]
         lon, lat = placed.mean(axis=0).tolist() if len(placed) else (float("nan"), float("nan"))
         quiet, heard = span(longest / SECOND), clock(since)
@@ -237,8 +241,21 @@ class Silence:
             " the feed or the network, not the devices.",
         )
         numbers = {"devices": len(due), "silent_s": longest / SECOND, "limit_share": self.feed_share}
-        proof = evidence([_feature(state, int(d), site) for d in due[:MOST_POINTS]], **numbers)
+        proof = evidence([self._feature(state, int(d), beat, site) for d in due[:MOST_POINTS]], **numbers)
         return Finding(self.kind, "feed", "", since, beat, lon, lat, 0.9, sentence, proof)
+
+    def _feature(self, state: State, device: int, beat: int, site: Site) -> dict[str, Any]:
+        known, received = device_at(site, device), int(state.devices["received"][device])
+        code = known.code if known else None
+        return point(*self._place(state, device, beat, site), device=code, last_heard=stamp(received))
+
+    def _place(self, state: State, device: int, beat: int, site: Site) -> tuple[float, float]:
+        """The last known place of a device, if memory surely holds it, else the registered one."""
+        row, registry = state.devices[device], site.registry
+        if int(row["placed"]) >= beat - int((self.longest + self.window) * SECOND):
+            return float(row["lon"]), float(row["lat"])
+        known = device < registry.size
+        return (float(registry.lon[device]), float(registry.lat[device])) if known else (float("nan"), float("nan"))
 
 
 def _arrivals(batch: Batch) -> Rows:
@@ -253,19 +270,6 @@ def _arrivals(batch: Batch) -> Rows:
     fixes = len(batch.fixes)
     for column in ("lon", "lat"):
         found[column][:fixes], found[column][fixes:] = batch.fixes[column], np.nan
-    arrivals: Rows = found[np.argsort(found["received"], kind="stable")]
-    return arrivals
-
-
-def _place(state: State, device: int, site: Site) -> tuple[float, float]:
-    """The last known place of a device, else the registered one."""
-    row, registry = state.devices[device], site.registry
-    if np.isfinite(row["lon"]) and np.isfinite(row["lat"]):
-        return float(row["lon"]), float(row["lat"])
-    known = device < registry.size
-    return (float(registry.lon[device]), float(registry.lat[device])) if known else (float("nan"), float("nan"))
-
-
-def _feature(state: State, device: int, site: Site) -> dict[str, Any]:
-    known, received = device_at(site, device), int(state.devices["received"][device])
-    return point(*_place(state, device, site), device=known.code if known else None, last_heard=stamp(received))
+    if (found["received"][1:] < found["received"][:-1]).any():
+        found = found[np.argsort(found["received"], kind="stable")]
+    return found

@@ -106,14 +106,15 @@ class Sos:
 
     def _remember(self, state: State, fixes: Rows) -> None:
         """Note last places and charges: those of the newest event time."""
-        devices = state.devices
+        devices, who, when = state.devices, fixes["device"], fixes["at"]
         for at, known, columns in (("placed", "lon", ("lon", "lat")), ("charged", "battery", ("battery",))):
-            newer = fixes[np.isfinite(fixes[known]) & (fixes["at"] > devices[at][fixes["device"]])]
-            if len(newer) > 1:
-                newer = newer[np.argsort(newer["at"], kind="stable")]  # of a device's several rows the last one stays
+            newer = np.flatnonzero(np.isfinite(fixes[known]) & (when > devices[at][who]))
+            if (when[newer[1:]] < when[newer[:-1]]).any():
+                newer = newer[np.argsort(when[newer], kind="stable")]  # of a device's several the last one stays
+            device = who[newer]
+            devices[at][device] = when[newer]
             for column in columns:
-                devices[column][newer["device"]] = newer[column]
-            devices[at][newer["device"]] = newer["at"]
+                devices[column][device] = fixes[column][newer]
 
     def _call(self, state: State, fix: Any, site: Site) -> list[Finding]:
         """One call: what there is to tell of it."""

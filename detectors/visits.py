@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.geo import Ids, ZoneIndex, short_distance
+from detectors.geo import Floats, Ids, ZoneIndex, short_distance
 from detectors.thresholds import check_above, check_from, check_order
 from devices.readings import SECOND, Rows
 from devices.site import Site, ZoneKind
@@ -37,6 +37,15 @@ class Visit(NamedTuple):
     zone: str  # code
     entered: int  # UTC µs of the first fix inside
     left: int | None  # UTC µs of the first fix outside, or of the last one before a long gap; None while inside
+
+
+class Track(NamedTuple):
+    """Fixes as columns of shape (n,), by device and time."""
+
+    device: NDArray[np.int64]
+    at: NDArray[np.int64]
+    lon: Floats
+    lat: Floats
 
 
 @dataclass(slots=True)
@@ -117,48 +126,48 @@ class Visits:
         and time. ``site`` may be newer than at ``start`` and know more devices and other zones."""
         if state.site is not site:
             self._move(state, site)
-        fixes = self._useful(state, fixes)
-        if not len(fixes) or not state.index.zones:
+        track = self._useful(state, fixes)
+        if not len(track.at) or not state.index.zones:
             return []
-        before = state.newest[fixes["device"]]
-        last = np.append(fixes["device"][1:] != fixes["device"][:-1], True)
-        state.newest[fixes["device"][last]] = fixes["at"][last]
-        row, key, inside = self._sequences(state, fixes)
-        if not len(row):
-            return []
-        first = np.append(True, fixes["device"][1:] != fixes["device"][:-1])
-        previous = np.where(first, before, np.append(NEVER, fixes["at"][:-1]))
-        return self._fold(state, key, fixes["at"][row], previous[row], inside)
+        first = np.append(True, track.device[1:] != track.device[:-1])
+        previous = np.where(first, state.newest[track.device], np.append(NEVER, track.at[:-1]))
+        last = np.append(first[1:], True)
+        state.newest[track.device[last]] = track.at[last]
+        row, key, inside = self._sequences(state, track)
+        return self._fold(state, key, track.at[row], previous[row], inside) if len(row) else []
 
     # ── Which fixes, which zones ────────────────────────────────────────────────────────────────────────────────────
-    def _useful(self, state: State, fixes: Rows) -> Rows:
+    def _useful(self, state: State, fixes: Rows) -> Track:
         """By device and time, each moment once: placed, exact enough, newer than what is known."""
-        fixes = fixes[np.isfinite(fixes["lon"]) & np.isfinite(fixes["lat"]) & ~(fixes["accuracy"] > self.accuracy)]
-        if len(fixes):
-            state.newest = _longer(state.newest, int(fixes["device"].max()) + 1)
-            fixes = fixes[fixes["at"] > state.newest[fixes["device"]]]
-        if len(fixes) > 1:
-            fixes = fixes[np.lexsort((fixes["at"], fixes["device"]))]
-            again = (fixes["device"][1:] == fixes["device"][:-1]) & (fixes["at"][1:] == fixes["at"][:-1])
-            fixes = fixes[np.append(True, ~again)]
-        return fixes
+        device, at = fixes["device"].astype(np.int64), fixes["at"]
+        state.newest = _longer(state.newest, int(device.max(initial=-1)) + 1)
+        good = np.isfinite(fixes["lon"]) & np.isfinite(fixes["lat"]) & ~(fixes["accuracy"] > self.accuracy)
+        which = np.flatnonzero(good & (at > state.newest[device]))
+        device, at = device[which], at[which]
+        earlier = (device[1:] < device[:-1]) | ((device[1:] == device[:-1]) & (at[1:] <= at[:-1]))
+        if earlier.any():  # the pipeline's batches come sorted
+            order = np.lexsort((at, device))
+            order = order[np.append(True, (np.diff(device[order]) != 0) | (np.diff(at[order]) != 0))]
+            which, device, at = which[order], device[order], at[order]
+        return Track(device, at, fixes["lon"][which], fixes["lat"][which])
 
-    def _sequences(self, state: State, fixes: Rows) -> tuple[Ids, NDArray[np.int64], NDArray[np.bool_]]:
+    def _sequences(self, state: State, track: Track) -> tuple[Ids, NDArray[np.int64], NDArray[np.bool_]]:
         """The fixes of each pair that matters, one pair after the other: fix index, key, whether it lies inside."""
-        zones = len(state.index.zones)
-        hit, zone = state.index.pairs(fixes["lon"], fixes["lat"])
-        hits = np.sort(fixes["device"][hit].astype(np.int64) * zones + zone)
-        present = np.isin(state.pairs["key"] // zones, fixes["device"])
-        keys = np.union1d(hits, state.pairs["key"][present])
-        device = keys // zones
-        begin = np.searchsorted(fixes["device"], device, "left")
-        count = np.searchsorted(fixes["device"], device, "right") - begin
-        offset = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
-        row, pair = np.repeat(begin, count) + offset, np.repeat(np.arange(len(keys)), count)
+        zones, device = len(state.index.zones), track.device
+        hit, zone = state.index.pairs(track.lon, track.lat)
+        hit_key = device[hit] * zones + zone
+        begin_of = np.searchsorted(device, state.pairs["key"] // zones)
+        present = device[np.minimum(begin_of, len(device) - 1)] == state.pairs["key"] // zones
+        keys = _distinct(np.append(hit_key, state.pairs["key"][present]))
+        begin = np.searchsorted(device, keys // zones, "left")
+        count = np.searchsorted(device, keys // zones, "right") - begin
+        start = np.cumsum(count) - count
+        pair = np.repeat(np.arange(len(keys)), count)
+        row = np.arange(len(pair)) + (begin - start)[pair]
         inside = np.zeros(len(row), bool)
         # A hit is the fix's place in its device's sequence, within the pair's part.
-        part = np.searchsorted(keys, fixes["device"][hit].astype(np.int64) * zones + zone)
-        inside[(np.cumsum(count) - count)[part] + hit - begin[part]] = True
+        part = np.searchsorted(keys, hit_key)
+        inside[start[part] + hit - begin[part]] = True
         return row, keys[pair], inside
 
     # ── Runs of fixes on one side ───────────────────────────────────────────────────────────────────────────────────
@@ -236,9 +245,16 @@ class Visits:
 
     def _keep(self, state: State, known: Rows) -> None:
         """Put pairs back; one that is outside with nothing on the way in is forgotten."""
-        others = state.pairs[~np.isin(state.pairs["key"], known["key"])]
-        kept = np.concatenate([others, known[(known["entered"] > NEVER) | known["inside"]]])
-        state.pairs = kept[np.argsort(kept["key"])]
+        pairs = state.pairs
+        place = np.searchsorted(pairs["key"], known["key"])
+        there = place < len(pairs)
+        there[there] = pairs["key"][place[there]] == known["key"][there]
+        keep = (known["entered"] > NEVER) | known["inside"]
+        pairs[place[there & keep]] = known[there & keep]
+        gone, new = place[there & ~keep], known[~there & keep]
+        if len(gone) or len(new):  # seldom: somebody comes to a zone or has left it
+            kept = np.append(np.delete(pairs, gone), new)
+            state.pairs = kept[np.argsort(kept["key"])]
 
     def _move(self, state: State, site: Site) -> None:
         """Take a changed site: the pairs of zones that are still there stay."""
@@ -275,6 +291,11 @@ def _turning(runs: Rows, entered: NDArray[np.bool_]) -> Ids:
     if runs["gap"].any():
         turns |= np.isin(runs["pair"], runs["pair"][runs["gap"]]) & (runs["settled"] | runs["gap"])
     return np.flatnonzero(turns)
+
+
+def _distinct(keys: NDArray[np.int64]) -> NDArray[np.int64]:
+    keys = np.sort(keys)
+    return keys[np.append(True, keys[1:] != keys[:-1])] if len(keys) else keys
 
 
 def _longer(newest: NDArray[np.int64], size: int) -> NDArray[np.int64]:

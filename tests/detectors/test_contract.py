@@ -33,7 +33,7 @@ PATIENCE = 5.0
 NAN = math.nan
 SMALL: dict[str, dict[str, Any]] = {
     "fishing_ban": {"dwell": 50.0, "lone_dwell": 80.0, "renew": 20.0, "gap": 30.0, "own_recent": 20.0, "epoch": 130.0},
-    "crowd": {"sustain": 20.0, "renew": 20.0, "hold": 20.0, "longest": 100.0},
+    "crowd": {"sustain": 30.0, "renew": 20.0, "hold": 20.0, "fresh": 20.0, "longest": 100.0},
     "silence": {"floor": 30.0, "renew": 20.0, "longest": 150.0, "window": 15.0, "factor": 3.0, "feed_least": 3},
     "sos": {"repeat": 40.0, "renew": 10.0, "place_within": 120.0, "longest": 60.0},
 }
@@ -86,6 +86,16 @@ class Row(NamedTuple):
         return int(self.values[1])
 
 
+class World(list[Row]):
+    """Rows in order of arrival, shown by what they were made from."""
+
+    name = ""
+    length = 0  # seconds
+
+    def __repr__(self) -> str:
+        return self.name
+
+
 def jittered(draw: random.Random, lon: float, lat: float, metres: float) -> tuple[float, float]:
     return lon + draw.gauss(0, metres) / 95_000, lat + draw.gauss(0, metres) / 111_000
 
@@ -95,7 +105,8 @@ def a_party(draw: random.Random, length: int) -> Iterable[tuple[str, tuple[Any, 
     lon, lat = draw.choice([(118.81, 31.41), (118.8105, 31.41), (118.817, 31.405), (118.83, 31.41), (118.9, 31.41)])
     labels = draw.choice([("person",), ("person", "rod"), ("boat", "net", "person"), ("rod",)])
     pace = draw.choice([0.0, 0.0, 0.0, 1.2, 3.0]) / 95_000
-    begin, lasts = draw.uniform(-200, 0.6 * length), draw.uniform(20, length)
+    begin = draw.uniform(-0.3, 0.6) * length
+    lasts = draw.choice([draw.uniform(20, length), 1.3 * length])
     cameras, broken, placed = draw.sample(CAMERAS, draw.randint(1, 3)), draw.uniform(15, 200), draw.random() < 0.9
     period, tracked = draw.choice([2.0, 5.0, 12.0]), draw.random() < 0.7
     for camera in cameras:
@@ -112,7 +123,8 @@ def a_party(draw: random.Random, length: int) -> Iterable[tuple[str, tuple[Any, 
 
 def a_crowd(draw: random.Random, length: int) -> Iterable[tuple[str, tuple[Any, ...]]]:
     cameras = draw.sample(CAMERAS, draw.randint(1, 2))
-    begin, lasts, most = draw.uniform(-100, length), draw.uniform(10, length), draw.randint(10, 80)
+    begin, most = draw.uniform(-0.3, 0.8) * length, draw.randint(10, 80)
+    lasts = draw.choice([draw.uniform(10, length), 1.3 * length])
     for camera in cameras:
         t = max(0.0, begin) + draw.uniform(0, 5)
         while t < min(begin + lasts, length):
@@ -141,7 +153,7 @@ def a_terminal(draw: random.Random, device: int, length: int) -> Iterable[tuple[
         t += draw.uniform(6, 10)
 
 
-def a_world(seed: int, parties: int, crowds: int, length: int) -> list[Row]:
+def a_world(seed: int, parties: int, crowds: int, length: int) -> World:
     """The rows of one world in order of arrival. One device's rows arrive in order, at most PATIENCE late."""
     draw = random.Random(seed)
     told: list[tuple[str, tuple[Any, ...]]] = []
@@ -163,11 +175,13 @@ def a_world(seed: int, parties: int, crowds: int, length: int) -> list[Row]:
         arrived[device] = received
         tail = ("",) if kind == "sightings" else ()
         found.append(Row(received, kind, (device, at, received, *rest, *tail)))
-    return sorted(found, key=lambda r: r.received)
+    world = World(sorted(found, key=lambda r: r.received))
+    world.name, world.length = f"a_world({seed}, {parties}, {crowds}, {length})", length
+    return world
 
 
 worlds = st.builds(
-    a_world, st.integers(0, 2**32 - 1), st.integers(0, 3), st.integers(0, 2), st.sampled_from([120, 400, 700])
+    a_world, st.integers(0, 2**32 - 1), st.integers(0, 3), st.integers(0, 2), st.sampled_from([120, 400, 900])
 )
 COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large]}
 few = settings(max_examples=25, **COMMON)  # type: ignore[arg-type]
@@ -233,8 +247,8 @@ def run_cut(kind: str, world: Sequence[Row], seed: int, longest: int, ticks: Seq
 @pytest.mark.parametrize("kind", KINDS)
 @few
 @given(world=worlds, seed=st.integers(0, 999), ticks=st.lists(st.integers(-5, 800), max_size=6))
-@example(world=a_world(1, 3, 2, 700), seed=1, ticks=[100, 350])
-def test_any_cut_into_batches_gives_the_same_findings(kind: str, world: list[Row], seed: int, ticks: list[int]) -> None:
+@example(world=a_world(1, 3, 2, 900), seed=1, ticks=[100, 350])
+def test_any_cut_into_batches_gives_the_same_findings(kind: str, world: World, seed: int, ticks: list[int]) -> None:
     moments = [BEGIN + t * SECOND for t in ticks]
     coarse = run_cut(kind, world, seed, len(world), moments)
     assert run_cut(kind, world, seed, 3, moments) == coarse
@@ -245,22 +259,22 @@ def test_any_cut_into_batches_gives_the_same_findings(kind: str, world: list[Row
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_worlds_hold_findings(kind: str) -> None:
     """The laws say little of worlds in which nothing is found."""
-    counts = [len(run_cut(kind, a_world(seed, 3, 2, 700), seed, 100)) for seed in range(8)]
-    assert np.mean(np.array(counts) > 3) > 0.7, counts
+    counts = [len(run_cut(kind, a_world(seed, 3, 2, 900), seed, 100)) for seed in range(8)]
+    assert np.mean(np.array(counts) > 1) > 0.7, counts
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @few
-@given(world=worlds, share=st.floats(0.2, 0.9), seed=st.integers(0, 999))
-@example(world=a_world(1, 3, 2, 700), share=0.8, seed=1)
+@given(world=worlds, share=st.floats(0.3, 0.9), seed=st.integers(0, 999))
+@example(world=a_world(1, 3, 2, 900), share=0.8, seed=1)
 def test_a_state_refilled_from_the_store_goes_on_like_one_that_never_stopped(
-    kind: str, world: list[Row], share: float, seed: int
+    kind: str, world: World, share: float, seed: int
 ) -> None:
     detector, draw = small(kind), random.Random(seed)
     never = Run(detector)
     for part in cut(world, draw, 50):
         never.step(part)
-    stop = BEGIN + int(share * 700 * SECOND)
+    stop = BEGIN + int(share * world.length * SECOND)
     before, after = [r for r in world if r.received <= stop], [r for r in world if r.received > stop]
     assume(before)
     fresh = Run(detector)
@@ -280,7 +294,7 @@ def test_a_state_refilled_from_the_store_goes_on_like_one_that_never_stopped(
 @pytest.mark.parametrize("kind", KINDS)
 @few
 @given(world=worlds, seed=st.integers(0, 999))
-def test_repeated_rows_change_nothing(kind: str, world: list[Row], seed: int) -> None:
+def test_repeated_rows_change_nothing(kind: str, world: World, seed: int) -> None:
     """Within the batch, and redelivered later within the detector's memory."""
     draw, run = random.Random(seed), Run(small(kind))
     for i, part in enumerate(parts := cut(world, draw, 80)):
@@ -294,7 +308,7 @@ def test_repeated_rows_change_nothing(kind: str, world: list[Row], seed: int) ->
 @pytest.mark.parametrize("kind", KINDS)
 @few
 @given(world=worlds, seed=st.integers(0, 999))
-def test_batches_by_device_are_like_batches_by_time(kind: str, world: list[Row], seed: int) -> None:
+def test_batches_by_device_are_like_batches_by_time(kind: str, world: World, seed: int) -> None:
     by_time, by_device = Run(small(kind)), Run(small(kind))
     for i in range(0, len(world), 100):
         part = world[i : i + 100]
@@ -306,14 +320,14 @@ def test_batches_by_device_are_like_batches_by_time(kind: str, world: list[Row],
 @pytest.mark.parametrize("kind", KINDS)
 @few
 @given(world=worlds)
-def test_the_same_again_gives_the_same_again(kind: str, world: list[Row]) -> None:
+def test_the_same_again_gives_the_same_again(kind: str, world: World) -> None:
     assert run_cut(kind, world, 7, 60) == run_cut(kind, world, 7, 60)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @few
 @given(world=worlds, seed=st.integers(0, 999))
-def test_a_site_that_grows_is_like_one_that_was_whole(kind: str, world: list[Row], seed: int) -> None:
+def test_a_site_that_grows_is_like_one_that_was_whole(kind: str, world: World, seed: int) -> None:
     """The last devices are registered while the detector runs; nothing of theirs is heard before."""
     register = BEGIN + 60 * SECOND
     world = [r for r in world if r.values[0] < TERMINALS[2] or r.received > register]
@@ -331,7 +345,7 @@ def test_a_site_that_grows_is_like_one_that_was_whole(kind: str, world: list[Row
 @pytest.mark.parametrize("kind", KINDS)
 @few
 @given(world=worlds, seed=st.integers(0, 999))
-def test_empty_batches_change_nothing(kind: str, world: list[Row], seed: int) -> None:
+def test_empty_batches_change_nothing(kind: str, world: World, seed: int) -> None:
     run = Run(small(kind))
     assert run.step([], BEGIN) == []
     run = Run(small(kind))
@@ -343,10 +357,10 @@ def test_empty_batches_change_nothing(kind: str, world: list[Row], seed: int) ->
 
 @pytest.mark.parametrize("kind", KINDS)
 @few
-@given(world=worlds, data=st.data())
-def test_one_row_and_unknown_devices(kind: str, world: list[Row], data: st.DataObject) -> None:
+@given(world=worlds, share=st.floats(0, 0.999))
+def test_one_row_and_unknown_devices(kind: str, world: World, share: float) -> None:
     """Any single row is taken, also of a device that the site does not know."""
-    row = data.draw(st.sampled_from(world))
+    row = world[int(share * len(world))]
     for device in (row.values[0], 500):
         run = Run(small(kind))
         run.step([Row(row.received, row.kind, (device, *row.values[1:]))])
@@ -356,7 +370,7 @@ def test_one_row_and_unknown_devices(kind: str, world: list[Row], data: st.DataO
 @pytest.mark.parametrize("kind", KINDS)
 @few
 @given(world=worlds, seed=st.integers(0, 999))
-def test_unknown_numbers_are_borne(kind: str, world: list[Row], seed: int) -> None:
+def test_unknown_numbers_are_borne(kind: str, world: World, seed: int) -> None:
     """NaN in any column of numbers of a quarter of the rows: nothing breaks, and the law still holds."""
     draw = random.Random(seed)
     holed = []
@@ -374,7 +388,7 @@ def test_unknown_numbers_are_borne(kind: str, world: list[Row], seed: int) -> No
 @pytest.mark.parametrize("kind", KINDS)
 @few
 @given(world=worlds)
-def test_findings_are_readable_and_can_be_stored(kind: str, world: list[Row]) -> None:
+def test_findings_are_readable_and_can_be_stored(kind: str, world: World) -> None:
     run = Run(small(kind))
     run.step(world)
     run.close()
