@@ -239,7 +239,7 @@ export const TEXT = {
   "season.all_day": ["全天", "all day"],
   "season.on": ["现在生效", "In force now"],
   "season.off": ["现在不生效", "Not in force now"],
-  "find": ["查找终端：姓名或编号", "Find a terminal: name or code"],
+  "find": ["查找终端：姓名或编号", "Find by name or code"],
   "find.none": ["没有叫“{what}”的终端或设备", "There is no terminal or device {what}"],
   "find.nowhere": ["{what}还没有位置", "{what} has no place yet"],
   "track.show": ["最近一小时轨迹", "Track of the last hour"],
@@ -292,6 +292,7 @@ export const TEXT = {
   "reason.place_impossible": ["位置不可能", "Impossible place"],
   "reason.too_large": ["消息过大", "Too large"],
   "reason.store_refused": ["数据库拒收", "Refused by the store"],
+  "reason.codec_failed": ["解码器出错", "Codec failed"],
 
   "log_in": ["登录", "Log in"],
   "log_out": ["退出登录", "Log out"],

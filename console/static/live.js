@@ -10,7 +10,7 @@ export const link = {
   state: "connecting", // connecting | live | waiting
   retryAt: 0, // page time (ms) of the next attempt while waiting
   lastData: 0, // server time (ms) of the last positions
-  since: now(),
+  since: now(), // server time (ms) from which it is as it is: live, or not
 };
 
 let source = null;
@@ -102,7 +102,7 @@ async function checkSilence() {
 }
 
 function setState(state) {
-  if (link.state !== state) link.since = now();
+  if ((link.state === "live") !== (state === "live")) link.since = now(); // attempts do not shorten how long it is lost
   link.state = state;
   emit("link", link);
 }

@@ -204,6 +204,10 @@ async def test_a_lost_stream_is_said_and_made_good(ground: Any, open_page: Any) 
         await page.goto(f"{address}/login")
         await desk.log_in()
     await expect(page.locator("#status-link[data-look=bad]")).to_contain_text("Cut off")
+    await page.set_viewport_size({"width": 390, "height": 844})  # the longest words in the strip
+    assert await page.evaluate("() => document.querySelector('.strip').scrollWidth <= innerWidth")
+    assert await page.evaluate("() => document.querySelector('main').getBoundingClientRect().right <= innerWidth")
+    await page.set_viewport_size({"width": 1280, "height": 800})
     await ground.alert(en="Missed while cut off")
     async with ground.console(port):
         await expect(page.locator("#alert-list")).to_contain_text("Missed while cut off")
