@@ -84,7 +84,7 @@ class Silence:
     by_reception: ClassVar[bool] = True
 
     factor: float = 6.0  # promised intervals
-    floor: float = 180.0  # s
+    floor: float = 300.0  # s
     renew: float = 120.0  # s
     longest: float = 3600.0  # s
     step_cap: float = 10.0  # s

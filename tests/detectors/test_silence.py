@@ -9,7 +9,7 @@ import pytest
 from detectors.silence import Silence
 from devices.readings import SECOND
 
-SILENCE = Silence()  # terminals of the lake promise 10 s: the floor of 180 s is their limit
+SILENCE = Silence(floor=180.0)  # terminals of the lake promise 10 s: the floor is their limit
 SPOT = (10.0, 10.0)
 
 
