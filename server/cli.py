@@ -30,18 +30,20 @@ from server.service_commands import addresses
 from server.settings import Settings, WrongSetting, read_settings
 from server.telemetry import set_up_logs
 from server.wiring import NotReady, run, upgrade
-from simulators.scenarios import UnknownScenario
+from simulators import NoLake, UnknownScenario, WrongArgument
 from store.database import MigrationError
 
 console = Console(stderr=True)
 KNOWN = (
     MigrationError,
+    NoLake,
     NotReady,
     RuleError,
     ServicesError,
     SiteError,
     SiteErrors,
     UnknownScenario,
+    WrongArgument,
     WrongSetting,
     psycopg.OperationalError,
 )
@@ -144,5 +146,20 @@ def main() -> None:
     try:
         app()
     except KNOWN as error:
+        _say(error)
+    except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as error:
+        _say(NotReady(f"the database lacks this version's schema, run `patrolgrid migrate` first ({error})"))
+    except ExceptionGroup as group:  # from parts that run side by side
+        known, unknown = group.split(KNOWN)
+        if unknown is not None:
+            raise
+        _say(known)
+    sys.exit(1)
+
+
+def _say(error: BaseException | None) -> None:
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            _say(each)
+    else:
         console.print(f"{type(error).__name__}: {error}", style="red", highlight=False, markup=False)
-        sys.exit(1)

@@ -15,7 +15,8 @@ from server.service_commands import private
 from server.services import Addresses
 from server.settings import Settings
 from server.wiring import NotReady, run, upgrade
-from simulators import simulate
+from simulators import UnknownScenario, simulate
+from simulators.scenarios import SCENARIOS
 from store.accounts import create_account, get_account, set_password
 from store.database import open_pool
 from store.passwords import one_time_password
@@ -32,8 +33,11 @@ async def run_demo(settings: Settings, site: Path, *, scenario: str, seed: int, 
     Services that did not run before are stopped again at the end; their data stay.
 
     Raises:
+        UnknownScenario: there is no such scenario.
         NotReady: the database holds another site, into which no invented data must come.
     """
+    if scenario not in SCENARIOS:
+        raise UnknownScenario(scenario)
     folder, services = read_folder(site), private(settings)
     ran_before = all(state.running for state in services.status())
     addresses = await asyncio.to_thread(services.up)
