@@ -57,7 +57,7 @@ function personMenu() {
       { class: "quiet" },
       [t(`account.${me.role}`), me.unit ? unitName(me.unit) : null].filter(Boolean).join(" · "),
     ),
-    h("button", { class: "bare", onclick: () => askPassword(false) }, t("password.change")),
+    h("button", { class: "bare", onclick: () => askPassword() }, t("password.change")),
     working(h("button", { class: "bare", id: "log-out" }, t("log_out")), async () => {
       await request("DELETE", "/session");
       location.assign("/login");
@@ -86,22 +86,21 @@ function personMenu() {
   return menu;
 }
 
-/** A new password; after a one-time log-in it is asked for by itself, and may be put off. */
-export function askPassword(oneTime) {
+/** A new password, because the person wants one; after a one-time log-in the log-in page asks for it. */
+function askPassword() {
   const dialog = h(
     "dialog",
     { "aria-labelledby": "password-title" },
     h(
       "div",
       { class: "body" },
-      h("h2", { id: "password-title" }, t(oneTime ? "password.one_time" : "password.change")),
-      oneTime ? h("p", { class: "note" }, t("password.why")) : null,
+      h("h2", { id: "password-title" }, t("password.change")),
       passwordForm(
         () => {
           dialog.close();
           toast(t("password.changed"));
         },
-        h("button", { type: "button", onclick: () => dialog.close() }, t(oneTime ? "later" : "cancel")),
+        h("button", { type: "button", onclick: () => dialog.close() }, t("cancel")),
       ),
     ),
   );
@@ -145,7 +144,6 @@ export function passwordForm(done, other = null, known = null) {
   );
   const go = working(h("button", { type: "button" }), async () => {
     await post("/me/password", { old: known ?? old.value, new: fresh.value });
-    if (state.me) state.me.one_time = false;
     done();
   });
   form.addEventListener("submit", (event) => {

@@ -1,6 +1,6 @@
 // The beginning: load the ground, build the parts, follow the address and the live stream.
 import { ApiError } from "./api.js";
-import { askPassword, startTools } from "./account.js";
+import { startTools } from "./account.js";
 import { startAlerts } from "./alerts.js";
 import { showCase, startCasePage } from "./case_page.js";
 import { showOverdue, startCases } from "./cases.js";
@@ -9,7 +9,7 @@ import { startDetail } from "./detail.js";
 import { h, icon, sentenceOf, toast, working } from "./dom.js";
 import { startClock } from "./due.js";
 import { startFind } from "./find.js";
-import { language, setLanguage, t } from "./i18n.js";
+import { language, named, setLanguage, t } from "./i18n.js";
 import { startLegend } from "./legend.js";
 import { connect, link } from "./live.js";
 import { fitSite, hasMap, makeMap, onMapMenu, project, zoomBy } from "./map.js";
@@ -57,13 +57,12 @@ async function start() {
   followLive();
   connect();
   await loadAll();
-  if (state.me.one_time) askPassword(true);
 }
 
 /** The texts of the frame itself. */
 function words() {
   document.documentElement.lang = language() === "zh" ? "zh-CN" : "en";
-  byId("site-name").textContent = state.site.name || t("product");
+  byId("site-name").textContent = named(state.site) || t("product");
   byId("skip").textContent = t("skip");
   byId("skip").onclick = (event) => {
     event.preventDefault();

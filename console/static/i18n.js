@@ -23,7 +23,6 @@ export const TEXT = {
   "older": ["更早的", "Older"],
   "close": ["关闭", "Close"],
   "cancel": ["取消", "Cancel"],
-  "later": ["以后再说", "Later"],
   "back": ["返回地图", "Back to the map"],
   "choose": ["请选择", "Choose"],
   "centre": ["居中显示", "Centre"],

@@ -3,7 +3,7 @@ import { liveAlerts } from "./map_marks.js";
 import { countTerminals, freshness, terminals } from "./devices.js";
 import { h, icon } from "./dom.js";
 import { duration, now } from "./format.js";
-import { t } from "./i18n.js";
+import { named, t } from "./i18n.js";
 import { link } from "./live.js";
 import { on, state } from "./state.js";
 
@@ -88,7 +88,7 @@ function render() {
   );
   const open = liveAlerts().filter((alert) => alert.state === "open");
   const high = open.some((alert) => alert.severity === "high");
-  document.title = `${open.length ? `(${open.length}) ` : ""}${state.site.name} · ${t("product")}`;
+  document.title = `${open.length ? `(${open.length}) ` : ""}${named(state.site)} · ${t("product")}`;
   const known = state.alertsKnown ? { count: open.length, more: state.moreAlerts } : null;
   write("alerts", high ? "bad" : open.length ? "warn" : "good", [counted(known), t("alerts.open")]);
   write("overdue", state.overdue?.count ? "bad" : "good", [counted(state.overdue), t("cases.overdue_n")]);
