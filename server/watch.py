@@ -39,6 +39,7 @@ WATCH_LAG = Gauge("patrolgrid_watch_lag_seconds", "From receiving the newest rea
 
 Found = tuple[Rule, Finding]
 AHEAD = 3600 * SECOND  # a device's clock may be ahead of ours; the pipeline refuses those that are further
+SETTLED = 60 * SECOND  # of event time, after which no detector waits for more of the same moment
 REFOLD_EVERY = 10.0  # seconds; late readings of so long are folded again in one go
 
 
@@ -139,7 +140,7 @@ class Watch:
                 (site, rules, duty), self._reload = self._reload, None
                 self._equip(site, rules, duty)
                 await self._retrying(self.prime)
-            if len(batch) or self.listening():
+            if len(batch) or (self.batches.empty() and self.listening()):
                 await self._record(self.fold(batch, _now()))
                 self._measure(batch)
             if self._late and time.monotonic() >= refold_at:
@@ -215,6 +216,8 @@ class Watch:
                     async for batch in stretches(conn, span.since - memory, span.until + 1, devices):
                         now = max(now, _last_received(batch))
                         found += again.step(batch, now, self.site)
+                # What is judged only when its moment is over is judged now.
+                found += again.step(Batch(), max(now, span.until) + SETTLED, self.site)
         await self._save([(rule, f) for rule, f in found if f.until >= min(s.since for s in late.values())])
         self._late.clear()
         log.info("late_readings_folded_again", kinds=sorted(late), findings=len(found))

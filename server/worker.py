@@ -50,7 +50,7 @@ class Worker:
         self._pool = pool
         self._publisher = publisher
         self._listener = Listener(addresses.mqtt_url, f"patrolgrid-{settings.worker}", subscriptions())
-        self._watch = Watch(pool, site, rules, duty, listening=lambda: self._listener.connected)
+        self._watch = Watch(pool, site, rules, duty, listening=self._listening)
         self._pipeline = Pipeline(
             self._listener,
             pool,
@@ -87,6 +87,10 @@ class Worker:
             ("detectors", self._watch.primed, "primed" if self._watch.primed else "reading the last stretch"),
             ("commits", self._pipeline.storing, "storing" if self._pipeline.storing else "the database takes nothing"),
         ]
+
+    def _listening(self) -> bool:
+        """Whether what devices send reaches the detectors; only then does their silence mean anything."""
+        return self._listener.connected and self._pipeline.storing
 
     async def _hand_on(self, batch: Batch) -> None:
         await self._watch.batches.put(batch)
