@@ -99,5 +99,8 @@ def message(case: Case, what: Sentence) -> dict[str, Any]:
     due = f"{case.due_at.astimezone(CHINA):%Y-%m-%d %H:%M}"
     return {
         "title": {"zh": f"{case.number} {case.title.zh}", "en": f"{case.number} {case.title.en}"},
-        "text": {"zh": f"{what.zh}。办结时限 {due}", "en": f"{what.en}. Due {due} (Beijing time)"},
+        "text": {
+            "zh": f"{what.zh.removesuffix('。')}。办结时限 {due}",
+            "en": f"{what.en.removesuffix('.')}. Due {due} (Beijing time)",
+        },
     }

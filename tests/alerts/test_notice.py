@@ -34,7 +34,13 @@ def test_a_message_names_the_case_and_its_deadline_in_site_time() -> None:
     body = message(CASE, Sentence("派遣", "dispatch"))
     assert body["title"] == {"zh": "PG-20261120-0001 垂钓", "en": "PG-20261120-0001 Angling"}
     assert body["text"]["zh"] == "派遣。办结时限 2026-11-20 14:30"
-    assert "2026-11-20 14:30" in body["text"]["en"]
+    assert body["text"]["en"] == "dispatch. Due 2026-11-20 14:30 (Beijing time)"
+
+
+def test_a_whole_sentence_in_a_message_ends_once() -> None:
+    body = message(CASE, Sentence("水位8.10米。", "8.10 m."))
+    assert body["text"]["zh"] == "水位8.10米。办结时限 2026-11-20 14:30"
+    assert body["text"]["en"] == "8.10 m. Due 2026-11-20 14:30 (Beijing time)"
 
 
 @given(attempts=st.integers(0, 2000), seed=st.integers())

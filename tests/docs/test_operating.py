@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import pytest
+import structlog
 from typer.main import get_command
 from typer.testing import CliRunner
 
@@ -52,6 +54,18 @@ def test_no_page_names_a_setting_that_does_not_exist(page: str) -> None:
     assert set(re.findall(r"PATROLGRID_[A-Z_]*", (ROOT / "docs" / page).read_text("utf-8"))) <= known
 
 
+@pytest.fixture
+def logs_as_before() -> Iterator[None]:
+    """Commands set up the logs of the whole process, to the runner's own stderr: give them back to the other tests."""
+    before, root = structlog.get_config(), logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    structlog.configure(**before)
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+@pytest.mark.usefixtures("logs_as_before")
 def test_the_command_shows_every_setting_whole(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(app, ["settings"])
