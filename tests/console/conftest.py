@@ -222,7 +222,7 @@ async def serving(app: FastAPI, sockets: list[socket] | None = None) -> AsyncIte
     """The app on a free port of this machine."""
     server = ConsoleServer(app, port=0)
     task = asyncio.create_task(server.serve(sockets))
-    while not server.started and not task.done():  # noqa: ASYNC110 - uvicorn has no event for it
+    while not server.started and not task.done():
         await asyncio.sleep(0.01)
     try:
         yield server

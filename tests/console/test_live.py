@@ -288,7 +288,7 @@ async def test_open_streams_do_not_hold_up_the_end(app: FastAPI, tokens: dict[st
 async def test_ready_once_it_listens(server: ConsoleServer) -> None:
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}") as client:
         async with asyncio.timeout(5):
-            while (answer := await client.get("/readyz")).status_code != 200:  # noqa: ASYNC110
+            while (answer := await client.get("/readyz")).status_code != 200:
                 await asyncio.sleep(0.1)
         checks = {check["name"]: check["ok"] for check in answer.json()["checks"]}
         assert checks == {"database": True, "live": True}

@@ -76,7 +76,7 @@ async def published(pool: AsyncConnectionPool, what: str, typed: Awaitable[str],
     await typed
     sent = time.monotonic()
     async with pool.connection() as conn, asyncio.timeout(GENEROUS):
-        while (row := await (await conn.execute(query)).fetchone()) is None:  # noqa: ASYNC110
+        while (row := await (await conn.execute(query)).fetchone()) is None:
             await asyncio.sleep(0.01)  # it happens in another process
     print(f"{what}: {sent - begin:.2f} s to publish, stored at most {time.monotonic() - sent:.2f} s later")
     return row

@@ -58,7 +58,7 @@ async def _heard(url: str, **session: Any) -> AsyncIterator[list[aiomqtt.Message
 
 async def _until(what: Any, seconds: float = 20.0) -> None:
     async with asyncio.timeout(seconds):
-        while not what():  # noqa: ASYNC110 — waits for another process
+        while not what():
             await asyncio.sleep(0.02)
 
 

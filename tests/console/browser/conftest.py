@@ -99,7 +99,7 @@ class Ground:
         app = create_app(self.pool, database_url=self.database_url, mqtt_url=self.mqtt_url, frame=0.2, beat=0.5)
         server = ConsoleServer(app, port=port)
         task = asyncio.create_task(server.serve())
-        while not server.started and not task.done():  # noqa: ASYNC110 - uvicorn has no event for it
+        while not server.started and not task.done():
             await asyncio.sleep(0.01)
         try:
             yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
