@@ -31,6 +31,19 @@ def test_every_codec_and_its_topics_are_in_the_table(page: str) -> None:
     assert table == list(zip([codec.name for codec in CODECS], filters, strict=True))
 
 
+@pytest.mark.parametrize("name", [codec.name for codec in CODECS])
+def test_each_has_tests_of_its_own(name: str) -> None:
+    assert (ROOT / "tests" / "devices" / "codecs" / f"test_{name}.py").exists()
+
+
+@pytest.mark.parametrize("wanted", [f for codec in CODECS for f in codec.filters])
+def test_the_access_list_lets_the_server_read_its_topics(wanted: str) -> None:
+    access = (ROOT / "deploy" / "mosquitto.acl").read_text("utf-8")
+    server = access.split("\nuser patrolgrid\n")[1].split("\n\n")[0]
+    readable = re.findall(r"^topic read(?:write)? (.+)/#$", server, re.MULTILINE)
+    assert any(wanted.startswith(f"{above}/") for above in readable), "add it to deploy/mosquitto.acl"
+
+
 # ── Fields of the own contract ──────────────────────────────────────────────────────────────────────────────────────
 STRUCTS: dict[str, type[Struct]] = {
     "fix": patrolgrid.FixPayload,
