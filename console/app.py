@@ -42,7 +42,7 @@ TAGS: Final = [
     {"name": "devices", "description": "Terminals, cameras, sensors: positions and tracks. 设备与轨迹"},
     {"name": "alerts", "description": "What was found. 预警"},
     {"name": "cases", "description": "What people handle. 事件"},
-    {"name": "rejects", "description": "Messages that could not be taken in. 被拒报文"},
+    {"name": "rejects", "description": "Messages that could not be taken in. 被拒消息"},
     {"name": "live", "description": "What happens now, by server-sent events. 实时推送"},
     {"name": "monitoring", "description": "For a monitor; no log-in. 运行监测"},
 ]

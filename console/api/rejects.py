@@ -71,7 +71,7 @@ async def replay(
 
 def _check_sight(caller: Caller) -> None:
     if not caller.sight.rejects():
-        zh, en = "被拒报文不分辖区，限定辖区的账号不能查看", "Rejects belong to no area: not for an account with one"
+        zh, en = "被拒消息不分辖区，限定辖区的账号不能查看", "Rejects belong to no area: not for an account with one"
         raise Problem(403, "area_limited", zh, en)
 
 
