@@ -82,11 +82,13 @@ class Link:
 
     async def empty(self, seconds: float) -> bool:
         """Wait until the broker has everything; False when it has not after ``seconds``."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                while len(self.outbox):
-                    self._room.clear()
-                    await self._room.wait()
+        # Not asyncio.timeout: before Python 3.11.4 it raises CancelledError in a task that is being cancelled, as here.
+        end = time.monotonic() + seconds
+        while len(self.outbox) and (left := end - time.monotonic()) > 0:
+            self._room.clear()
+            waiting = asyncio.ensure_future(self._room.wait())
+            await asyncio.wait({waiting}, timeout=left)
+            waiting.cancel()
         return not len(self.outbox)
 
     async def run(self) -> None:
