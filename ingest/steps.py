@@ -31,6 +31,10 @@ _NOWHERE: Final = 1e-6  # degrees about 0/0, what a receiver without a position 
 async def decode(pipeline: Pipeline, work: Work) -> None:
     """Payloads to readings. Rejects: ``unknown_topic`` and what the codec says."""
     for index, message in work:
+        if message.skipped:
+            work.by_codec["skipped"] += 1
+            work.refuse(index, "too_large", f"{message.skipped} bytes, which were not read")
+            continue
         codec = route(message.topic)
         if codec is None:
             work.by_codec["unknown"] += 1
