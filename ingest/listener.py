@@ -133,7 +133,7 @@ class Listener:
             await self._connect(broker, session)
             reason = await session.last(KEEPALIVE)
         except Refused as error:
-            log.error("mqtt_refused", broker=broker.name, reason=str(error))
+            log.error("mqtt_refused", broker=broker.name, reason=str(error))  # noqa: TRY400  # no traceback is wanted
             return False
         except (OSError, UnicodeError) as error:  # UnicodeError: a host name that cannot be one
             log.warning("mqtt_unreachable", broker=broker.name, reason=str(error) or type(error).__name__)

@@ -1,4 +1,4 @@
-"""MQTT 3.1.1 packets, as far as a subscriber at QoS 1 needs them: what the broker sends is parsed, what we send is built.
+"""MQTT 3.1.1 packets as far as a subscriber at QoS 1 needs them: what the broker sends is parsed, what we send built.
 
 OASIS MQTT 3.1.1; section numbers in comments are that document's. What costs a subscriber is calls per packet, not
 bytes, so whatever a read brought is cut in one loop without a call of our own per packet.
@@ -28,7 +28,7 @@ _TOPIC_KEPT: Final = 256  # bytes
 
 
 class ProtocolError(ValueError):
-    """The broker sent what MQTT 3.1.1 does not allow: nothing after it can be trusted, the connection must be closed."""
+    """The broker sent what MQTT 3.1.1 does not allow: nothing after it can be trusted, so the connection must end."""
 
 
 class Message(NamedTuple):
@@ -119,11 +119,10 @@ class Parser:
                     length, body = length & 127 | more << 7, body + 1
             end = body + length
             if first >> 4 != 3:
-                if length > MOST_CONTROL:
-                    raise ProtocolError(f"a packet that begins with {first:#04x} and has {length} bytes")
+                _check_control(first, length)
                 if end > size:
                     return at, end - size
-                controls.append(_control(first, buffer[body:end]))
+                controls.append(Control(first >> 4, buffer[body:end]))
                 at = end
                 continue
             if end > size and length <= most:
@@ -177,13 +176,12 @@ def _long_length(buffer: bytes, at: int) -> tuple[int, int]:
 _LENGTHS: Final = {CONNACK: 2, PUBACK: 2, UNSUBACK: 2, PINGRESP: 0}
 
 
-def _control(first: int, body: bytes) -> Control:
+def _check_control(first: int, length: int) -> None:
+    """Refuse at once what would otherwise be waited for."""
     kind = first >> 4
-    wanted = _LENGTHS.get(kind)
-    right = len(body) >= 3 if kind == SUBACK else len(body) == wanted
+    right = 3 <= length <= MOST_CONTROL if kind == SUBACK else length == _LENGTHS.get(kind)
     if first & 0x0F or not right:
-        raise ProtocolError(f"a packet that no broker sends: first byte {first:#04x}, {len(body)} bytes")
-    return Control(kind, body)
+        raise ProtocolError(f"a packet that no broker sends: first byte {first:#04x}, {length} bytes")
 
 
 def connect(client: str, user: str | None, password: str | None, keepalive: int, *, clean: bool = False) -> bytes:

@@ -200,5 +200,3 @@ class Session(asyncio.BufferedProtocol):
             raise ProtocolError(f"an answer of kind {control.kind} to nothing that was asked")
         if not question.done():
             question.set_result(control.body)
-
-
