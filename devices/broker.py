@@ -1,11 +1,14 @@
-"""A broker's address, read in one place."""
+"""Where the brokers are: one address, or several to be tried in turn."""
 
 from __future__ import annotations
 
+import re
 import ssl
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 from urllib.parse import unquote, urlsplit
+
+_BETWEEN: Final = re.compile(r",\s*(?=[a-z]+://)")  # a comma may also stand in a password
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +36,20 @@ class Broker:
             port = parts.port
         except ValueError:
             parts, port = urlsplit(""), None
-        if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
+        if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname or "," in parts.hostname:
             shown = url.rpartition("@")[2]  # without the password
-            raise ValueError(f"broker address {shown!r}: expected mqtt[s]://[user:password@]host[:port]")
+            raise ValueError(
+                f"broker address {shown!r}: expected mqtt[s]://[user:password@]host[:port], more after commas"
+            )
         secure = parts.scheme == "mqtts"
         user = None if parts.username is None else unquote(parts.username)
         password = None if parts.password is None else unquote(parts.password)
         return cls(parts.hostname, port or (8883 if secure else 1883), user, password, secure)
+
+    @property
+    def name(self) -> str:
+        """``host:port``, as it is logged."""
+        return f"{self.host}:{self.port}"
 
     def tls(self) -> ssl.SSLContext | None:
         """The context to verify the broker with; None without TLS."""
@@ -54,3 +64,12 @@ class Broker:
             "password": self.password,
             "tls_context": self.tls(),
         }
+
+
+def brokers(urls: str) -> tuple[Broker, ...]:
+    """The brokers of one or more addresses, separated by commas.
+
+    Raises:
+        ValueError: an address is not of the form of :meth:`Broker.parse`.
+    """
+    return tuple(Broker.parse(url) for url in _BETWEEN.split(urls.strip()))

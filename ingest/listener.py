@@ -3,59 +3,43 @@
 The broker keeps what is not acknowledged and delivers it again. Its packet ids belong to one connection: a batch that
 was taken on an older one is never acknowledged, because the same id may by then stand for another message.
 
-MQTT 3.1.1 is spoken, as NATS understands nothing newer. paho's network loop runs in a thread of its own.
+MQTT 3.1.1 is spoken, as NATS understands nothing newer, by a small reader of our own (docs/adr/0012): the bytes are cut
+in :mod:`ingest.packets`, a connection is a :class:`ingest.session.Session`, and who connects again and again is here.
 """
 
 from __future__ import annotations
 
 import asyncio
-import ssl
-import threading
+import random
 import time
-from collections import deque
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, Final, NamedTuple
-from urllib.parse import unquote, urlsplit
+from typing import Final
 
 import structlog
-from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage, MQTTv311
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
-from paho.mqtt.properties import Properties
-from paho.mqtt.reasoncodes import ReasonCode
 from prometheus_client import Counter, Gauge
 
+from devices.broker import Broker, brokers
 from devices.codecs import subscriptions
+from ingest import packets
+from ingest.inbox import Inbox
+from ingest.packets import Message
+from ingest.session import Refused, Session
+
+__all__ = ["Listener", "Message"]
 
 log = structlog.get_logger()
 
 CONNECTED = Gauge("patrolgrid_connected", "1 while the MQTT session is up and all subscriptions are granted")
 CONNECTIONS = Counter("patrolgrid_connections_total", "Connections made to the broker")
 
-KEEPALIVE: Final = 60  # seconds
+KEEPALIVE = 30  # seconds
+CONNECT_WAIT: Final = 10.0  # seconds for TCP and TLS
+PAUSE_FIRST, PAUSE_MOST = 0.2, 5.0  # seconds between attempts
+STEADY: Final = 10.0  # seconds after which a connection that was lost had been a good one
 LINGER: Final = 0.02  # seconds; batches form under load, and a lone message is not kept waiting
 MOST_HELD: Final = 256 << 20
 """Bytes of messages held and not yet taken. Beyond it we stop reading from the socket, so the broker holds the rest."""
-_OVERHEAD: Final = 400  # bytes of a held message beside topic and payload
-_ACKS_AT_ONCE: Final = 500  # then other tasks get their turn
-
-
-class Message(NamedTuple):
-    """One message as it came in."""
-
-    topic: str
-    payload: bytes
-    received: int  # UTC µs, our clock
-    mid: int = 0
-    connection: int = 0  # on which it came; acknowledged there or not at all
-    qos: int = 0
-    dup: bool = False  # delivered before, but not acknowledged
-    retained: bool = False  # kept by the broker for new subscriptions, so it may be old
-
-    @property
-    def repeat(self) -> bool:
-        """Whether the broker says that it is not the first time."""
-        return self.dup or self.retained
 
 
 class Listener:
@@ -63,168 +47,130 @@ class Listener:
 
     Bounds: a session has at most 65,535 packet ids in flight, so at most so many messages at QoS 1 wait unacknowledged;
     and at most :data:`MOST_HELD` bytes (messages at QoS 0 included) are held before reading stops.
+
+    Attributes:
+        connected: whether the session is up and all subscriptions are granted.
+        changed_at: when that last changed, seconds since 1970.
     """
 
     def __init__(
         self, url: str, client_id: str, filters: Sequence[str] | None = None, *, linger: float = LINGER
     ) -> None:
-        """``url`` is ``mqtt[s]://[user:password@]host[:port]``, ``filters`` all codecs' topics unless given.
+        """``url`` is ``mqtt[s]://[user:password@]host[:port]``, or several, comma-separated, which are tried in turn.
 
-        Does not connect yet. Raises ValueError for another kind of address.
+        ``filters`` are all codecs' topics unless given. Does not connect yet. Raises ValueError for another kind of
+        address.
         """
-        parts = urlsplit(url)
-        if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
-            raise ValueError(f"broker address {url!r}: expected mqtt[s]://[user:password@]host[:port]")
         self.filters = tuple(subscriptions() if filters is None else filters)
         self.connected = False
-        self.changed_at = time.time()  # when ``connected`` last changed, seconds since 1970
+        self.changed_at = time.time()
+        self._brokers = brokers(url)
+        self._client_id = client_id
         self._linger = linger
-        self._address = (parts.hostname, parts.port or (8883 if parts.scheme == "mqtts" else 1883))
-        self._waiting: deque[Message] = deque()
-        self._held = 0
-        self._connection = 0
-        self._closing = False
-        self._woken = False
-        self._lock = threading.RLock()  # guards all of the above between the network thread and the event loop
-        self._room = threading.Condition(self._lock)
-        self._arrived = asyncio.Event()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._client = self._new_client(client_id, parts.scheme == "mqtts", parts.username, parts.password)
-
-    def _new_client(self, client_id: str, secure: bool, user: str | None, password: str | None) -> Client:
-        client = Client(CallbackAPIVersion.VERSION2, client_id, clean_session=False, protocol=MQTTv311, manual_ack=True)
-        if secure:
-            client.tls_set_context(ssl.create_default_context())
-        if user is not None:
-            client.username_pw_set(unquote(user), unquote(password) if password is not None else None)
-        client.reconnect_delay_set(1, 30)
-        client.on_connect = self._on_connect
-        client.on_subscribe = self._on_subscribe
-        client.on_disconnect = self._on_disconnect
-        client.on_connect_fail = self._on_connect_fail
-        client.on_message = self._on_message
-        return client
+        self._waiting = Inbox(MOST_HELD, self._room_made)
+        self._connections = 0
+        self._session: Session | None = None
+        self._runner: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Listener:
         """Start connecting; returns at once, and tries for ever."""
-        self._loop, self._closing = asyncio.get_running_loop(), False
-        self._client.connect_async(*self._address, keepalive=KEEPALIVE)
-        self._client.loop_start()
+        self._runner = asyncio.create_task(self._run(), name=f"mqtt {self._client_id}")
+        self._runner.add_done_callback(lambda _: self._waiting.arrived.set())
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Send the acknowledgements that are due, disconnect, end the thread. The session stays at the broker."""
-        with self._lock:
-            self._closing = True
-            self._room.notify_all()
-        self._client.disconnect()
-        await asyncio.to_thread(self._client.loop_stop)
-        self._set_connected(False)
+        """Send the acknowledgements that are due, and disconnect. The session stays at the broker."""
+        if self._runner is not None:
+            self._runner.cancel()
+            await asyncio.wait([self._runner])
 
     async def take(self, limit: int, most_bytes: int = 8 << 20) -> list[Message]:
         """The messages that have come, in order: at least one, at most ``limit`` or those that reach ``most_bytes``."""
         while True:
-            with self._lock:
-                if self._waiting:
-                    break
-                self._woken = False
-                self._arrived.clear()
-            try:
-                await asyncio.wait_for(self._arrived.wait(), 1.0)
-            except TimeoutError:
-                self._revive()
-        if len(self._waiting) < limit:
-            await asyncio.sleep(self._linger)
-        taken: list[Message] = []
-        size = 0
-        with self._lock:
-            while self._waiting and len(taken) < limit and size < most_bytes:
-                message = self._waiting.popleft()
-                size += len(message.payload)
-                self._held -= _cost(message)
-                taken.append(message)
-            self._room.notify_all()
-        return taken
+            await self._waiting.arrived.wait()
+            if not self._waiting and self._runner is not None and self._runner.done():
+                await self._runner  # it never ends by itself but with an error, and that must not go unseen
+            if len(self._waiting) < limit:
+                await asyncio.sleep(self._linger)
+            taken = self._waiting.take(limit, most_bytes)
+            if taken:  # else what waited was forgotten meanwhile, as the connection was a new one
+                return taken
 
     async def ack(self, messages: Sequence[Message]) -> None:
         """PUBACK those that came on the present connection; the broker will deliver the others again."""
-        for begin in range(0, len(messages), _ACKS_AT_ONCE):
-            with self._lock:
-                for message in messages[begin : begin + _ACKS_AT_ONCE]:
-                    if message.qos and message.connection == self._connection:
-                        self._client.ack(message.mid, message.qos)
-            await asyncio.sleep(0)
+        session = self._session
+        if session is not None:
+            session.acknowledge([m.mid for m in messages if m.qos and m.connection == session.number])
 
-    def _revive(self) -> None:
-        """Start the network thread again should it have died; nothing happens while it runs."""
-        if not self._closing and self._client.loop_start() == MQTTErrorCode.MQTT_ERR_SUCCESS:
-            log.error("mqtt_thread_restarted")
+    def _room_made(self) -> None:
+        if self._session is not None:
+            self._session.read_on()
 
     def _set_connected(self, connected: bool) -> None:
         if connected != self.connected:
             self.connected, self.changed_at = connected, time.time()
         CONNECTED.set(connected)
 
-    # ── in the network thread; nothing may be raised here, as that would end it ─────────────────────────────────────
+    async def _run(self) -> None:
+        """Connect, stay, connect again: to the same broker if it was good, else to the next."""
+        failures = turn = 0
+        while True:
+            began = time.monotonic()
+            stayed = await self._visit(self._brokers[turn % len(self._brokers)])
+            if stayed and time.monotonic() - began > STEADY:
+                failures = 0
+            else:
+                failures, turn = failures + 1, turn + 1
+            await asyncio.sleep(pause_after(failures // len(self._brokers)))
 
-    def _on_connect(
-        self, client: Client, userdata: Any, flags: ConnectFlags, reason: ReasonCode, properties: Properties | None
-    ) -> None:
-        if reason.is_failure:
-            log.error("mqtt_refused", broker=self._address, reason=str(reason))
-            return
-        with self._lock:
-            self._connection += 1
-            if flags.session_present:  # what waits here from before comes again, and only then can be acknowledged
-                kept = [m for m in self._waiting if not m.qos]
-                self._waiting.clear()
-                self._waiting.extend(kept)
-                self._held = sum(map(_cost, kept))
+    async def _visit(self, broker: Broker) -> bool:
+        """One connection from beginning to end; whether there was one."""
+        self._connections += 1
+        session = Session(self._waiting, self._connections)
+        try:
+            await self._connect(broker, session)
+            reason = await session.last(KEEPALIVE)
+        except Refused as error:
+            log.error("mqtt_refused", broker=broker.name, reason=str(error))  # noqa: TRY400  # no traceback is wanted
+            return False
+        except (OSError, UnicodeError) as error:  # UnicodeError: a host name that cannot be one
+            log.warning("mqtt_unreachable", broker=broker.name, reason=str(error) or type(error).__name__)
+            return False
+        except asyncio.CancelledError:
+            await session.leave()
+            raise
+        else:
+            log.warning("mqtt_lost", broker=broker.name, reason=reason)
+            return True
+        finally:
+            self._session = None
+            self._set_connected(False)
+            session.abort("the connection was given up")
+
+    async def _connect(self, broker: Broker, session: Session) -> None:
+        """TCP, TLS, CONNECT and SUBSCRIBE. Raises OSError when one of them fails, Refused when CONNECT does."""
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(CONNECT_WAIT):
+            tls = broker.tls()
+            await loop.create_connection(lambda: session, broker.host, broker.port, ssl=tls)
+        self._session = session
+        present = await session.greet(packets.connect(self._client_id, broker.user, broker.password, KEEPALIVE))
+        if present:  # what waits here from before comes again, and only then can be acknowledged
+            self._waiting.forget_before(session.number)
         CONNECTIONS.inc()
-        log.info("mqtt_connected", broker=self._address, session_present=flags.session_present)
-        client.subscribe([(f, 1) for f in self.filters])
-
-    def _on_subscribe(
-        self, client: Client, userdata: Any, mid: int, reasons: list[ReasonCode], properties: Properties | None
-    ) -> None:
-        refused = [f for f, reason in zip(self.filters, reasons, strict=False) if reason.is_failure]
+        log.info("mqtt_connected", broker=broker.name, session_present=present)
+        refused = await session.subscribe(self.filters)
         if refused:
             log.error("mqtt_subscription_refused", filters=refused)
         self._set_connected(not refused)
 
-    def _on_disconnect(
-        self, client: Client, userdata: Any, flags: DisconnectFlags, reason: ReasonCode, properties: Properties | None
-    ) -> None:
-        with self._lock:
-            self._connection += 1  # from here on nothing that was taken before is acknowledged
-        self._set_connected(False)
-        if not self._closing:
-            log.warning("mqtt_lost", broker=self._address, reason=str(reason))
 
-    def _on_connect_fail(self, client: Client, userdata: Any) -> None:
-        log.warning("mqtt_unreachable", broker=self._address)
+def pause_after(rounds: int) -> float:
+    """Seconds to wait after so many rounds in which no broker was any good: doubled each time, up to a bound.
 
-    def _on_message(self, client: Client, userdata: Any, message: MQTTMessage) -> None:
-        received = time.time_ns() // 1000
-        try:
-            topic = message.topic
-        except UnicodeDecodeError as error:
-            topic = error.object.decode("utf-8", "backslashreplace")
-        payload = bytes(message.payload)
-        with self._room:
-            while self._held > MOST_HELD and not self._closing:
-                self._room.wait(1.0)
-            item = Message(
-                topic, payload, received, message.mid, self._connection, message.qos, message.dup, message.retain
-            )
-            self._held += _cost(item)
-            self._waiting.append(item)
-            wake, self._woken = not self._woken, True
-        if wake and self._loop is not None and not self._closing:
-            self._loop.call_soon_threadsafe(self._arrived.set)
-
-
-def _cost(message: Message) -> int:
-    return len(message.payload) + len(message.topic) + _OVERHEAD
+    Half of it is chance, so that many workers do not all come at once when a broker is back.
+    """
+    longest = min(PAUSE_FIRST * 2.0 ** min(rounds, 16), PAUSE_MOST)
+    return random.uniform(longest / 2, longest)  # noqa: S311  # nothing secret about it

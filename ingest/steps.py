@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from devices.codec import PartlyUndecodable, Undecodable
 from devices.codecs import route, share_of
-from devices.readings import SECOND, Flag
+from devices.readings import SECOND, Fix, Flag
 from devices.site import moment
 from ingest.work import NO_SHARE, UNKNOWN, Kind, Work
 
@@ -30,7 +30,12 @@ _NOWHERE: Final = 1e-6  # degrees about 0/0, what a receiver without a position 
 
 async def decode(pipeline: Pipeline, work: Work) -> None:
     """Payloads to readings. Rejects: ``unknown_topic`` and what the codec says."""
+    fixes, origins = work.fixes.decoded, work.fixes.origins
     for index, message in work:
+        if message.skipped:
+            work.by_codec["skipped"] += 1
+            work.refuse(index, "too_large", f"{message.skipped} bytes, which were not read")
+            continue
         codec = route(message.topic)
         if codec is None:
             work.by_codec["unknown"] += 1
@@ -38,12 +43,18 @@ async def decode(pipeline: Pipeline, work: Work) -> None:
             continue
         work.by_codec[codec.name] += 1
         try:
-            work.add(index, codec.decode(message.topic, message.payload, message.received))
+            readings = codec.decode(message.topic, message.payload, message.received)
         except PartlyUndecodable as error:
             work.refuse(index, error.reason, error.detail)
-            work.add(index, error.readings)
+            readings = error.readings
         except Undecodable as error:
             work.refuse(index, error.reason, error.detail)
+            continue
+        if len(readings) == 1 and type(readings[0]) is Fix:  # nearly all are, and this is half the cost
+            fixes.append(readings[0])
+            origins.append(index)
+        else:
+            work.add(index, readings)
 
 
 async def resolve(pipeline: Pipeline, work: Work) -> None:

@@ -65,7 +65,7 @@ class Kind:
         self.rows["device"] = directory.ids(columns[0])
         with np.errstate(over="ignore"):  # beyond float4: infinite, which the check of places and the store can hold
             for name, column in zip((self.dtype.names or ())[1:], columns[1:], strict=True):
-                self.rows[name] = np.array(column, self.dtype[name])
+                self.rows[name] = np.fromiter(column, self.dtype[name], len(column))
         self.origin = np.array(self.origins, np.intp)
 
     def keep(self, good: NDArray[np.bool_]) -> None:

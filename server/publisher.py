@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import cycle
 
 import aiomqtt
 import structlog
 
-from devices.broker import Broker
+from devices.broker import brokers
 
 log = structlog.get_logger()
 
@@ -17,10 +18,14 @@ class BrokerAway(ConnectionError):
 
 
 class Publisher:
-    """Publishes at QoS 1 and returns when the broker has acknowledged; reconnects by itself while :meth:`run` runs."""
+    """Publishes at QoS 1 and returns when the broker has acknowledged; reconnects by itself while :meth:`run` runs.
+
+    Of several brokers, separated by commas, each is tried in its turn.
+    """
 
     def __init__(self, mqtt_url: str, identifier: str) -> None:
-        self._arguments = {**Broker.parse(mqtt_url).client_arguments(), "identifier": identifier}
+        self._brokers = cycle(brokers(mqtt_url))
+        self._identifier = identifier
         self._client: aiomqtt.Client | None = None
 
     async def run(self) -> None:
@@ -28,7 +33,8 @@ class Publisher:
         pause = 0.5
         while True:
             try:
-                async with aiomqtt.Client(**self._arguments) as client:
+                broker = next(self._brokers)
+                async with aiomqtt.Client(**broker.client_arguments(), identifier=self._identifier) as client:
                     self._client, pause = client, 0.5
                     async for _ in client.messages:  # nothing is subscribed: this only ends when the connection does
                         pass

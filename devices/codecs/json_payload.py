@@ -16,7 +16,8 @@ MAX_PAYLOAD: Final = 1 << 20
 """Bytes of one message. Two hours of fixes at 1 Hz are about 0.6 MB; a longer store-and-forward array must be cut."""
 MAX_ELEMENTS: Final = 10_000
 """Elements of one array."""
-_MOST_SECONDS: Final = 1e11  # the year 5138: keeps µs within 64 bits, and shows milliseconds sent for seconds
+MOST_SECONDS: Final = 1e11
+"""The year 5138: keeps µs within 64 bits, and shows milliseconds sent for seconds."""
 
 JSON_SPACE: Final = b" \t\n\r"
 
@@ -63,7 +64,7 @@ def event_time(t: float | datetime, field: str = "t") -> int:
     """
     if isinstance(t, datetime):
         return micros(t)
-    if not -_MOST_SECONDS <= t <= _MOST_SECONDS:
+    if not -MOST_SECONDS <= t <= MOST_SECONDS:
         raise Undecodable("wrong_value", f"{field} = {t!r}: expected seconds since 1970, not a smaller unit")
     return round(t * 1e6)
 

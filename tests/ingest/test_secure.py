@@ -54,8 +54,6 @@ async def test_password_and_tls(secure: tuple[int, Path], monkeypatch: pytest.Mo
         await until(lambda: listener.connected)
 
 
-# paho leaves the socket of a failed handshake to the garbage collector
-@pytest.mark.filterwarnings("ignore:.*SSLSocket:pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("trusted", [True, False])
 async def test_a_wrong_password_or_an_unknown_certificate(
     secure: tuple[int, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], trusted: bool
