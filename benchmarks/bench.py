@@ -11,9 +11,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -154,9 +153,16 @@ def backlog(bench: Bench) -> None:
     bench.worker.stop()
     loaded = said(bench.load(count, since=since, step=30), bench.sizes.timeout)
     bench.figures["backlog_queued_per_s"] = count / loaded["seconds"]
-    began, bench.stored = time.time(), 0
+    bench.stored = 0
+    began = time.time()
     bench.worker.start()
-    bench.wait_for(count)
+
+    def work() -> float:
+        bench.wait_for(count)
+        return began
+
+    _, costs = bench.costs(work, count)
+    bench.figures |= {f"backlog_{name}_cpu_s_per_100k": value for name, value in costs.items()}
     stored, first, last = bench.committed(since, since + 2 * HOUR)
     bench.check(stored, count)
     bench.figures["backlog_fixes"] = count
@@ -170,9 +176,15 @@ def backlog(bench: Bench) -> None:
 def latency(bench: Bench) -> None:
     """From publish to commit at a paced load; the event time of each fix is when its sending was due."""
     count = int(PACED * bench.sizes.paced_seconds)
-    loaded = said(bench.load(count, rate=PACED), bench.sizes.timeout)
-    bench.wait_for(count)
-    since = loaded["began"]
+
+    def work() -> float:
+        loaded = said(bench.load(count, rate=PACED), bench.sizes.timeout)
+        bench.wait_for(count)
+        bench.figures["generator_late_p99_ms"] = loaded["late_p99"] * 1e3
+        return float(loaded["began"])
+
+    since, costs = bench.costs(work, count)
+    bench.figures |= {f"paced_{name}_cpu_s_per_100k": value for name, value in costs.items()}
     row = bench.ground.ask(
         """SELECT count(*), percentile_cont(ARRAY[0.5, 0.99]) WITHIN GROUP (
                       ORDER BY extract(epoch FROM pg_xact_commit_timestamp(xmin) - at))
@@ -181,23 +193,27 @@ def latency(bench: Bench) -> None:
     )
     bench.check(row[0], count)
     bench.figures["publish_to_commit_p50_ms"], bench.figures["publish_to_commit_p99_ms"] = (v * 1e3 for v in row[1])
-    bench.figures["generator_late_p99_ms"] = loaded["late_p99"] * 1e3
 
 
-def run(bench: Bench, *, with_paho: bool) -> dict[str, Any]:
-    """All parts, one after the other."""
-    for which in ("own", "paho") if with_paho else ("own",):
+PARTS: Final = {part.__name__: part for part in (single_fixes, arrays, latency, backlog)}
+
+
+def run(bench: Bench, parts: Sequence[str], *, with_paho: bool) -> dict[str, Any]:
+    """These parts, one after the other."""
+    counting = ("own", "paho") if with_paho else ("own",)
+    for which in counting if "single_fixes" in parts else ():
         say.print(f"a subscriber that only counts: {which}")
         null_subscriber(bench, which, bench.began - 6 * HOUR)
     bench.worker.start()
     try:
         bench.worker.wait_until_ready()
-        for part in (single_fixes, arrays, backlog, latency):
+        for part in (PARTS[name] for name in parts):
             say.print(f"{part.__name__.replace('_', ' ')}: {(part.__doc__ or '').splitlines()[0]}")
             part(bench)
         used = memory(bench.worker.pid)
-        bench.figures |= {"worker_rss_mb": used["now"], "worker_rss_most_mb": used["most"]}
-        bench.figures["alerts"] = bench.ground.ask("SELECT count(*) FROM alerts")[0]
+        backlogged = "backlog_" if "backlog" in parts else ""
+        bench.figures |= {f"{backlogged}worker_rss_{name}_mb": value for name, value in used.items()}
+        bench.figures[f"{backlogged}alerts"] = bench.ground.ask("SELECT count(*) FROM alerts")[0]
     finally:
         bench.worker.stop()
     return bench.figures
@@ -231,19 +247,31 @@ def main() -> None:
     words = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     words.add_argument("--quick", action="store_true", help="a small run of about a minute")
     words.add_argument("--paho", action="store_true", help="also a null subscriber on paho-mqtt")
+    words.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="these parts")
     words.add_argument("--terminals", type=int, default=4000)
     words.add_argument("--data-dir", type=Path, default=Path(".patrolgrid/bench"))
     given = words.parse_args()
     sizes = QUICK if given.quick else Sizes()
-    with prepared(given.data_dir, given.terminals, os.environ.get("PATROLGRID_DEBIAN_MIRROR", "")) as ground:
-        log = given.data_dir / "worker.log"
-        log.unlink(missing_ok=True)
-        addresses = {"PATROLGRID_DATABASE_URL": ground.database_url, "PATROLGRID_MQTT_URL": ground.mqtt_url}
-        worker = Worker(addresses | {"PATROLGRID_WORKER": "bench", "PATROLGRID_LOG_JSON": "true"}, log)
-        load_before = os.getloadavg()[0]
-        figures = run(Bench(ground, sizes, given.terminals, worker), with_paho=given.paho)
-    show(figures | {"cores": os.cpu_count(), "load_average_before": load_before, "terminals": given.terminals})
+    figures: dict[str, Any] = {"terminals": given.terminals, "cores": os.cpu_count()}
+    figures["load_average_before"] = os.getloadavg()[0]
+    # The backlog has services of its own: a broker that has queued half a million messages is not as it was before.
+    for parts in (
+        [name for name in given.only if name != "backlog"],
+        [name for name in given.only if name == "backlog"],
+    ):
+        if parts:
+            with prepared(given.data_dir, given.terminals, os.environ.get("PATROLGRID_DEBIAN_MIRROR", "")) as ground:
+                bench = Bench(ground, sizes, given.terminals, worker_on(ground))
+                figures |= run(bench, parts, with_paho=given.paho)
+    show(figures)
+
+
+def worker_on(ground: Ground) -> Worker:
+    """A worker with its own log in the benchmark's folder."""
+    addresses = {"PATROLGRID_DATABASE_URL": ground.database_url, "PATROLGRID_MQTT_URL": ground.mqtt_url}
+    more = {"PATROLGRID_WORKER": "bench", "PATROLGRID_LOG_JSON": "true"}
+    return Worker(addresses | more, ground.folder / "worker.log")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

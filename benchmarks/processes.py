@@ -86,7 +86,7 @@ class Worker:
     def start(self) -> None:
         """Start it; returns at once."""
         with self._log.open("ab") as log:
-            command = [Path(sys.executable).with_name("patrolgrid"), "worker"]
+            command = [str(Path(sys.executable).with_name("patrolgrid")), "worker"]
             self._process = subprocess.Popen(command, stdout=log, stderr=log, env=self._environment)
 
     def wait_until_ready(self, timeout: float = 120.0) -> None:

@@ -38,6 +38,10 @@ CONNECT_WAIT: Final = 10.0  # seconds for TCP and TLS
 PAUSE_FIRST, PAUSE_MOST = 0.2, 5.0  # seconds between attempts
 STEADY: Final = 10.0  # seconds after which a connection that was lost had been a good one
 LINGER: Final = 0.02  # seconds; batches form under load, and a lone message is not kept waiting
+BUSY_LINGER: Final = 0.08
+"""Seconds, once batches have :data:`BUSY` messages: what a transaction and a step of every detector cost by themselves
+is then shared by more messages."""
+BUSY: Final = 200
 MOST_HELD: Final = 256 << 20
 """Bytes of messages held and not yet taken. Beyond it we stop reading from the socket, so the broker holds the rest."""
 
@@ -69,6 +73,7 @@ class Listener:
         self._linger = linger
         self._waiting = Inbox(MOST_HELD, self._room_made)
         self._connections = 0
+        self._last_taken = 0
         self._session: Session | None = None
         self._runner: asyncio.Task[None] | None = None
 
@@ -93,8 +98,10 @@ class Listener:
             if not self._waiting and self._runner is not None and self._runner.done():
                 await self._runner  # it never ends by itself but with an error, and that must not go unseen
             if len(self._waiting) < limit:
-                await asyncio.sleep(self._linger)
+                busy = self._last_taken >= BUSY
+                await asyncio.sleep(max(self._linger, BUSY_LINGER) if busy else self._linger)
             taken = self._waiting.take(limit, most_bytes)
+            self._last_taken = len(taken)
             if taken:  # else what waited was forgotten meanwhile, as the connection was a new one
                 return taken
 

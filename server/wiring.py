@@ -104,7 +104,7 @@ def _collect_less_often() -> None:
     """Let Python look for reference cycles once per batch of messages, not hundreds of times.
 
     Each message is a few tuples that live as long as its batch and are in no cycle; with the default of one look per
-    700 of them, a quarter of a worker's time went there.
+    700 of them, a fifth to a third of the time from bytes to rows went there (docs/performance.md).
     """
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import shutil
+import ssl
 import subprocess
 import uuid
 from collections.abc import Iterator
@@ -12,7 +13,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import aiomqtt
 import pytest
+import uvloop
 
 from ingest.listener import Listener
 from server.mosquitto import CONFIGURATION
@@ -52,6 +55,29 @@ async def test_password_and_tls(secure: tuple[int, Path], monkeypatch: pytest.Mo
     url = f"mqtts://worker:{quote(PASSWORD, safe='')}@127.0.0.1:{port}"
     async with Listener(url, "secure") as listener:
         await until(lambda: listener.connected)
+
+
+def test_password_and_tls_on_uvloop(secure: tuple[int, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    port, certificate = secure
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    url = f"mqtts://worker:{quote(PASSWORD, safe='')}@127.0.0.1:{port}"
+
+    async def talk() -> list[bytes]:
+        async with Listener(url, "secure-uvloop", ["a/#"]) as listener:
+            while not listener.connected:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+            parts = {"username": "worker", "password": PASSWORD, "tls_context": ssl.create_default_context()}
+            async with aiomqtt.Client("127.0.0.1", port, **parts) as terminal:
+                for size in (1, 100_000, 400_000):
+                    await terminal.publish("a/b", b"x" * size, qos=1)
+            taken: list[bytes] = []
+            while len(taken) < 3:
+                messages = await listener.take(3)
+                await listener.ack(messages)
+                taken += [m.payload for m in messages]
+            return taken
+
+    assert [len(p) for p in uvloop.run(asyncio.wait_for(talk(), 20))] == [1, 100_000, 400_000]
 
 
 @pytest.mark.parametrize("trusted", [True, False])
