@@ -64,7 +64,7 @@ def test_password_and_tls_on_uvloop(secure: tuple[int, Path], monkeypatch: pytes
 
     async def talk() -> list[bytes]:
         async with Listener(url, "secure-uvloop", ["a/#"]) as listener:
-            while not listener.connected:  # noqa: ASYNC110
+            while not listener.connected:
                 await asyncio.sleep(0.02)
             parts = {"username": "worker", "password": PASSWORD, "tls_context": ssl.create_default_context()}
             async with aiomqtt.Client("127.0.0.1", port, **parts) as terminal:
