@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, TypeVar
 
-from devices.readings import FIX, SAMPLE, SIGHTING, Rows, rows
+from devices.readings import FIX, SAMPLE, SIGHTING, VISIT, Rows, rows
 from devices.site import Site
 
 
@@ -17,6 +17,9 @@ class Batch:
     fixes: Rows = field(default_factory=lambda: rows(FIX))
     sightings: Rows = field(default_factory=lambda: rows(SIGHTING))
     samples: Rows = field(default_factory=lambda: rows(SAMPLE))
+    visits: Rows = field(default_factory=lambda: rows(VISIT))
+    """Not readings but what the watch has derived from the fixes up to and with this batch: visits that began, ended
+    or were corrected. At start a detector is given those that its ``memory`` reaches back to."""
 
     def __len__(self) -> int:
         return len(self.fixes) + len(self.sightings) + len(self.samples)
@@ -48,6 +51,11 @@ class Finding:
     score: float  # 0..1, how sure
     sentence: Sentence
     evidence: Mapping[str, Any]
+    ends: bool = False
+    """True: the episode is over, or late readings show that it never was (``sentence`` says which). Clears the alert;
+    where there is none it changes nothing."""
+    suspects: tuple[tuple[int, int], ...] = ()
+    """Fixes (device id, at) that are not to be believed. They are kept and get ``Flag.SUSPECT``."""
 
 
 State = TypeVar("State")

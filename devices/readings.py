@@ -31,6 +31,7 @@ class Flag(IntFlag):
     FROM_BD09 = 8
     NO_POSITION = 16  # an SOS without a fix: lon and lat are NaN
     MAN_DOWN = 32
+    SUSPECT = 64  # a detector doubts that the device was there: kept, shown, never dropped
 
 
 class Fix(NamedTuple):
@@ -115,6 +116,9 @@ SIGHTING: Final = np.dtype(
     ]
 )
 SAMPLE: Final = np.dtype([("device", "<i4"), ("at", "<i8"), ("received", "<i8"), ("quantity", "O"), ("value", "<f8")])
+VISIT: Final = np.dtype([("device", "<i4"), ("zone", "O"), ("entered", "<i8"), ("left", "<i8")])
+"""A device's stay in a zone, by its key (device, zone, entered); a later row of the same key replaces the one before.
+``left`` is 0 while the device is inside, and -1 when late fixes have shown that there was no such visit."""
 
 
 def rows(dtype: np.dtype[Any], tuples: list[tuple[Any, ...]] | None = None) -> Rows:
