@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from detectors.geo import Floats, Ids, ZoneIndex, short_distance
 from detectors.thresholds import check_above, check_from, check_order
-from devices.readings import SECOND, Rows
+from devices.readings import SECOND, VISIT, Rows, rows
 from devices.site import Site, ZoneKind
 
 KINDS: Final[tuple[ZoneKind, ...]] = ("patrol", "checkpoint", "restricted", "no_fishing")
@@ -135,6 +135,14 @@ class Visits:
         state.newest[track.device[last]] = track.at[last]
         row, key, inside = self._sequences(state, track)
         return self._fold(state, key, track.at[row], previous[row], inside) if len(row) else []
+
+    def adopt(self, state: State, other: State, devices: Iterable[int]) -> None:
+        """Take what ``other``, a state of the same site, knows of some devices (ids) in place of what ``state`` does."""
+        zones, chosen = max(len(state.index.zones), 1), list(devices)
+        kept = state.pairs[~np.isin(state.pairs["key"] // zones, chosen)]
+        taken = other.pairs[np.isin(other.pairs["key"] // zones, chosen)]
+        pairs = np.append(kept, taken)
+        state.pairs = pairs[np.argsort(pairs["key"])]
 
     # ── Which fixes, which zones ────────────────────────────────────────────────────────────────────────────────────
     def _useful(self, state: State, fixes: Rows) -> Track:
@@ -268,6 +276,11 @@ class Visits:
         state.pairs["key"] = device[there] * len(order) + moved[zone[there]]
         state.pairs = state.pairs[np.argsort(state.pairs["key"])]
         state.newest = _longer(state.newest, site.registry.size)
+
+
+def visit_rows(visits: Sequence[Visit]) -> Rows:
+    """Visits as rows of dtype VISIT, in the same order, for :class:`detectors.base.Batch`: ``left`` 0 while inside."""
+    return rows(VISIT, [(v.device, v.zone, v.entered, v.left or 0) for v in visits])
 
 
 def arrived(fixes: Rows, device: int, lon: float, lat: float, within: float = 50.0) -> int | None:

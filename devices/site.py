@@ -1,8 +1,8 @@
-"""What a site is: areas, zones with their seasons, units, devices. The folder's files are in ``site_folder``."""
+"""What a site is: areas, zones with their seasons, units, devices, patrol plans. Its files are in ``site_folder``."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, Final, Literal
@@ -17,9 +17,11 @@ from devices.registry import Registry
 
 CHINA: Final = timezone(timedelta(hours=8), "Asia/Shanghai")
 """All of China keeps one clock without summer time since 1991, so a fixed offset is exact."""
+_OFFSET: Final = 8 * 3600  # s
 
 ZoneKind = Literal["no_fishing", "restricted", "patrol", "checkpoint", "crowd_watch", "water"]
 Level = Literal["district", "street", "community", "grid"]
+PlanKind = Literal["quota", "route"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,58 @@ class Zone:
     properties: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What patrols are to do in each of a plan's windows.
+
+    A ``quota``: each of ``zones`` is visited ``visits`` times, each time for ``stay`` s; of a zone that is a line,
+    ``share`` is walked so many times. A ``route``: one patrol walks the line ``zones`` names, or comes to the zones it
+    names for ``stay`` s each, ``share`` of it, and if ``ordered`` from the first to the last.
+
+    >>> night = Plan("N", "quota", "夜巡", "Night patrol", "A", ("P",), opens="22:00", closes="02:00", days=(5,))
+    >>> monday = micros(datetime(2026, 6, 8, tzinfo=CHINA))
+    >>> [window] = night.windows(monday, monday + 7 * 86400 * SECOND)
+    >>> [f"{moment(at).astimezone(CHINA):%a %H:%M}" for at in window]
+    ['Fri 22:00', 'Sat 02:00']
+    """
+
+    code: str
+    kind: PlanKind
+    name: str
+    name_en: str
+    area: str
+    zones: tuple[str, ...]  # codes
+    visits: int = 1  # of a quota, by window
+    stay: float = 0.0  # s
+    opens: str = "00:00"  # HH:MM site time; ``closes`` may lie after midnight; equal means 24 hours
+    closes: str = "00:00"
+    days: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 7)  # ISO weekdays on which it opens, 1 is Monday
+    who: tuple[str, ...] = ()  # codes or roles of devices; empty: any terminal
+    share: float = 0.8  # of a line's length or of the checkpoints
+    ordered: bool = False
+    corridor: float = 30.0  # m to either side of a line that count as on it
+
+    def windows(self, since: int, until: int) -> Iterator[tuple[int, int]]:
+        """The windows that overlap ``since <= at < until``, as opening and closing moments (UTC µs), in order."""
+        opens, closes = (int(s[:2]) * 3600 + int(s[3:]) * 60 for s in (self.opens, self.closes))
+        lasts = (closes - opens) % 86400 or 86400
+        first = (since // SECOND + _OFFSET - opens - lasts) // 86400
+        last = (until // SECOND + _OFFSET - opens) // 86400
+        for day in range(first, last + 1):
+            begin = (day * 86400 + opens - _OFFSET) * SECOND
+            end = begin + lasts * SECOND
+            if begin < until and end > since and (day + 3) % 7 + 1 in self.days:  # 1 January 1970 was a Thursday
+                yield begin, end
+
+    def walkers(self, registry: Registry) -> NDArray[np.bool_]:
+        """Which devices it is for, by device id, shape (registry.size,)."""
+        concerned = np.zeros(registry.size, bool)
+        for device in registry.devices:
+            named = device.code in self.who or (device.role != "" and device.role in self.who)
+            concerned[device.id] = named or (not self.who and device.kind == "terminal")
+        return concerned
+
+
 class Site:
     """Everything a detector may know of the place. Immutable; a changed site is a new object."""
 
@@ -101,12 +155,14 @@ class Site:
         registry: Registry,
         name: str = "",
         name_en: str = "",
+        plans: Iterable[Plan] = (),
     ) -> None:
         self.name, self.name_en = name, name_en
         self.areas = {a.code: a for a in areas}
         self.zones = {z.code: z for z in zones}
         self.units = {u.code: u for u in units}
         self.registry = registry
+        self.plans = {p.code: p for p in plans}
         for zone in self.zones.values():
             shapely.prepare(zone.geometry)
 
