@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Final, Protocol, TypeVar
 
 from devices.readings import FIX, SAMPLE, SIGHTING, VISIT, Rows, rows
 from devices.site import Site
+
+KINDS_OF_READINGS: Final = ("fixes", "sightings", "samples", "visits")
+"""What a batch holds, by its fields' names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,3 +89,21 @@ class Detector(Protocol[State]):
         to. Rows may be unsorted, repeated or NaN. ``site`` may be newer than at ``start`` and know more devices.
         """
         ...
+
+
+def reads(detector: Detector[Any]) -> tuple[str, ...]:
+    """Which stored readings a fresh state of the detector has to be filled with, and by whose late coming a stretch has
+    to be folded again: its optional class variable ``reads``, some of :data:`KINDS_OF_READINGS`; without it all.
+
+    A live batch holds all kinds all the same: other devices' readings say how far event time has come.
+    """
+    return tuple(getattr(detector, "reads", KINDS_OF_READINGS))
+
+
+def refold_memory(detector: Detector[Any]) -> float:
+    """Seconds of readings before a late one with which its stretch is folded again: the optional property
+    ``refold_memory``, at most ``memory``, which is also the default.
+
+    For detectors that learn what is usual over weeks: what a late reading shows is then judged by its thresholds alone.
+    """
+    return float(getattr(detector, "refold_memory", detector.memory))

@@ -89,6 +89,7 @@ class Crowd:
 
     kind: ClassVar[str] = "crowd"
     by_reception: ClassVar[bool] = False
+    reads: ClassVar[tuple[str, ...]] = ("sightings",)
 
     ratio: float = 1.0  # of the capacity
     release: float = 0.9  # of the capacity

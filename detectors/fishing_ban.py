@@ -84,6 +84,7 @@ class FishingBan:
 
     kind: ClassVar[str] = "fishing_ban"
     by_reception: ClassVar[bool] = False
+    reads: ClassVar[tuple[str, ...]] = ("fixes", "sightings")
 
     dwell: float = 300.0  # s, with gear
     lone_dwell: float = 900.0  # s, people without gear

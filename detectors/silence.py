@@ -82,6 +82,7 @@ class Silence:
 
     kind: ClassVar[str] = "silence"
     by_reception: ClassVar[bool] = True
+    reads: ClassVar[tuple[str, ...]] = ("fixes", "sightings", "samples")
 
     factor: float = 6.0  # promised intervals
     floor: float = 300.0  # s

@@ -64,6 +64,7 @@ class Sos:
 
     kind: ClassVar[str] = "sos"
     by_reception: ClassVar[bool] = True
+    reads: ClassVar[tuple[str, ...]] = ("fixes",)
 
     repeat: float = 300.0  # s
     renew: float = 15.0  # s

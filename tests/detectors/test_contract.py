@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, assume, event, example, given, settings
 from hypothesis import strategies as st
 
 from detectors import DETECTORS
-from detectors.base import Batch, Detector, Finding
+from detectors.base import KINDS_OF_READINGS, Batch, Detector, Finding, reads, refold_memory
 from detectors.thresholds import WrongThreshold
 from devices.readings import FIX, SAMPLE, SECOND, SIGHTING, Flag, rows
 from devices.registry import Device, Registry
@@ -280,7 +280,7 @@ def test_a_state_refilled_from_the_store_goes_on_like_one_that_never_stopped(
     before, after = [r for r in world if r.received <= stop], [r for r in world if r.received > stop]
     assume(before)
     fresh = Run(detector)
-    stored = [r for r in before if r.at >= stop - int(detector.memory * SECOND)]
+    stored = [r for r in before if r.kind in reads(detector) and r.at >= stop - int(detector.memory * SECOND)]
     # In the order in which it follows them, and in slices of another length than the live batches.
     stored.sort(key=lambda r: r.received if detector.by_reception else r.at)
     for i in range(0, len(stored), 400):
@@ -427,6 +427,9 @@ def test_a_detector_is_a_frozen_dataclass_of_thresholds(kind: str) -> None:
     assert made.kind == detector.kind == kind
     assert isinstance(made.by_reception, bool)
     assert detector.memory > 0
+    assert 0 < refold_memory(detector) <= detector.memory
+    assert reads(detector)
+    assert set(reads(detector)) <= set(KINDS_OF_READINGS)
     assert made.__doc__
     assert all(word in made.__doc__ for word in ("Definition.", "How it fails.", "Source:", ">>> "))
     fields = dataclasses.fields(detector)
