@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts import deadline
-from alerts.deadline import DeadlineError, due, is_working_day, parse_deadline, reckon
+from alerts.deadline import DeadlineError, due, is_working_day, parse_deadline, reckon, words, working_time
 from devices.site import CHINA
 
 
@@ -45,6 +45,29 @@ def test_two_working_days(opened: str, wanted: str, why: str) -> None:
     assert reckon(at(opened), "2wd") == deadline.Due(at(wanted).astimezone(UTC)), why
 
 
+@pytest.mark.parametrize(
+    ("opened", "deadline", "wanted", "why"),
+    [
+        ("2026-11-18T09:00", "4wh", "2026-11-18T13:00", "within one day"),
+        ("2026-11-18T15:19", "4wh", "2026-11-19T10:19", "2 h 41 min today, the rest tomorrow"),
+        ("2026-11-18T14:00", "4wh", "2026-11-18T18:00", "what ends with the day is due at its end"),
+        ("2026-11-18T07:00", "9wh", "2026-11-18T18:00", "a whole day"),
+        ("2026-11-20T17:00", "4wh", "2026-11-23T12:00", "over a weekend"),
+        ("2026-09-30T17:00", "2wh", "2026-10-08T10:00", "over the national holiday"),
+        ("2026-02-13T17:00", "2wh", "2026-02-14T10:00", "Saturday 14 February 2026 is a make-up day"),
+        ("2026-11-21T03:00", "1wh", "2026-11-23T10:00", "at night on a Saturday"),
+    ],
+)
+def test_working_hours(opened: str, deadline: str, wanted: str, why: str) -> None:
+    assert due(at(opened), deadline) == at(wanted).astimezone(UTC), why
+
+
+def test_deadlines_in_words() -> None:
+    assert words("2wd") == ("2 个工作日", "2 working days")
+    assert words("1wh") == ("1 个工作小时", "1 working hour")
+    assert words("30m") == ("30 分钟", "30 minutes")
+
+
 def test_years_without_a_calendar_are_guessed_and_said_once() -> None:
     deadline._told.clear()
     with structlog.testing.capture_logs() as logs:
@@ -61,7 +84,7 @@ def test_over_the_end_of_the_known_years() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", ["", "2", "0h", "-1h", "1d", "2 wd", "1.5h", "2WD", "1h30m", "999wd", "１h", "123456m"]
+    "wrong", ["", "2", "0h", "-1h", "1d", "2 wd", "1.5h", "2WD", "1h30m", "999wd", "9999wh", "１h", "123456m"]
 )
 def test_other_forms_are_refused_with_the_value(wrong: str) -> None:
     with pytest.raises(DeadlineError) as error:
@@ -86,3 +109,8 @@ def test_a_due_moment_is_in_working_time_and_grows_by_whole_working_days(opened:
 @given(a=moments, b=moments)
 def test_who_reports_earlier_is_never_due_later(a: datetime, b: datetime) -> None:
     assert due(min(a, b), "2wd") <= due(max(a, b), "2wd")
+
+
+@given(opened=moments, hours=st.integers(1, 200))
+def test_working_hours_are_as_much_work_as_they_say(opened: datetime, hours: int) -> None:
+    assert working_time(opened, due(opened, f"{hours}wh")) == timedelta(hours=hours)
