@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
 
-from alerts.case import Case, Entry, recorded
+from alerts.case import LATER, Case, Entry, recorded
 from devices.site import micros
 
 START: Final = bytes(32)
@@ -162,7 +162,9 @@ def case_faults(case_id: int, case: Case | None, lines: Sequence[Line]) -> list[
         kind, seq = broken
         zh, en = _WORDS[kind]
         faults.append(Fault(kind, case_id, number, seq, f"{number} 第 {seq} 条：{zh}", f"{number}, entry {seq}: {en}"))
-    told: dict[str, Any] = {}
+    told: dict[str, Any] = dict(LATER)
+    if lines and lines[0].entry is not None and lines[0].entry.action == "raise":
+        told["origin"] = "alert"
     for line in lines:
         told |= (line.entry.data.get("set") or {}) if line.entry else {}
     for name, value in recorded(case).items():

@@ -9,7 +9,7 @@ from typing import Final
 import shapely
 
 from alerts.alert import Alert
-from alerts.case import Case, Refused, check_note
+from alerts.case import Case, Origin, Refused, check_note
 from alerts.deadline import Due, reckon
 from alerts.duty import DutyMatrix
 from alerts.rules import SEVERITIES, Rule, Severity
@@ -58,6 +58,7 @@ def case_from(
         due_at=due.at,
         lon=alert.lon if placed else None,
         lat=alert.lat if placed else None,
+        origin="alert",
     )
     return case, due
 
@@ -73,6 +74,7 @@ def case_reported(
     duty: DutyMatrix,
     owner: int | None,
     now: datetime,
+    origin: Origin = "desk",
 ) -> tuple[Case, Due]:
     """The case of a person's report. The title stands in the reporter's own words in both languages.
 
@@ -96,6 +98,7 @@ def case_reported(
         owner=owner,
         lon=lon,
         lat=lat,
+        origin=origin,
     )
     return case, due
 

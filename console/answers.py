@@ -13,7 +13,8 @@ import numpy as np
 from alerts.alert import Alert
 from alerts.case import Case
 from alerts.notice import Notice
-from console.models import AlertDetail, AlertOut, CaseOut, NoticeOut, Position, RejectOut, Text
+from console.models import AlertDetail, AlertOut, Position, RejectOut, Text
+from console.models_cases import CaseOut, NoticeOut, PartOut
 from devices.registry import Device
 from devices.site import moment
 from store.rejects import PAYLOAD_LISTED, StoredReject
@@ -83,6 +84,14 @@ def case_out(case: Case, owners: Mapping[int, str], now: datetime) -> CaseOut:
         due_at=case.due_at,
         closed_at=case.closed_at,
         outcome=case.outcome,
+        origin=case.origin,
+        resolution=case.resolution,
+        supervision=case.supervision,
+        overdue_reason=case.overdue_reason,
+        extension_asked=case.extension_asked,
+        reopened=case.reopened,
+        merged_into=case.merged_into,
+        parts=[PartOut.model_validate(part) for part in case.parts],
         version=case.version,
         overdue=case.overdue(now),
     )

@@ -11,7 +11,6 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 Severity = Literal["low", "medium", "high"]
 Role = Literal["viewer", "operator", "unit", "supervisor", "admin"]
-CaseStatus = Literal["reported", "opened", "dispatched", "handling", "fed_back", "verified", "closed", "void", "merged"]
 AlertState = Literal["open", "acknowledged", "cleared", "void"]
 
 
@@ -109,6 +108,26 @@ class ZoneCollection(Answer):
     features: list[ZoneFeature]
 
 
+class PlanOut(Answer):
+    """What patrols are to do in each of a plan's windows."""
+
+    code: str
+    kind: Literal["quota", "route"]
+    name: str
+    name_en: str
+    area: str
+    zones: list[str] = Field(description="Codes of the zones to visit, or of the line or the checkpoints to follow")
+    visits: int = Field(description="Of a quota: visits of each zone in a window")
+    stay: float = Field(description="Seconds of one visit")
+    opens: str = Field(description="HH:MM, site time", examples=["08:00"])
+    closes: str = Field(description="HH:MM; before opens: on the next day; the same: 24 hours")
+    days: list[int] = Field(description="ISO weekdays on which a window opens, 1 is Monday")
+    who: list[str] = Field(description="Codes or roles of devices; empty: any terminal")
+    share: float = Field(description="Part of a line, or of the checkpoints, that is to be covered")
+    ordered: bool
+    corridor: float = Field(description="Metres to either side of a line that count as on it")
+
+
 class SiteOut(Answer):
     """The place: everything a map needs before the first position."""
 
@@ -120,6 +139,7 @@ class SiteOut(Answer):
         description="west, south, east, north; null: nothing known"
     )
     zones: ZoneCollection
+    plans: list[PlanOut]
     areas: list[AreaOut]
     units: list[UnitOut]
     rules: list[RuleOut]
@@ -204,82 +224,6 @@ class AlertPage(Answer):
 
     items: list[AlertOut]
     next: int | None = Field(description="Give it as `before` for the next page; null: this was the last")
-
-
-class CaseOut(Answer):
-    """What people handle: a unit, a deadline, an outcome."""
-
-    id: int
-    number: str = Field(description="What people say on the phone", examples=["PG-20261122-0007"])
-    category: str
-    title: Text
-    severity: Severity
-    status: CaseStatus
-    area: str | None
-    unit: str | None = Field(description="The unit responsible; null: unclear")
-    owner: str | None = Field(description="The account's name that has taken it")
-    terminal: str | None = Field(description="Code of the dispatched terminal")
-    lon: float | None
-    lat: float | None
-    opened_at: AwareDatetime
-    due_at: AwareDatetime
-    closed_at: AwareDatetime | None
-    outcome: str
-    version: int = Field(description="Send it back with an action; a newer one means somebody else was faster")
-    overdue: bool
-
-
-class CasePage(Answer):
-    """A page of cases, newest first."""
-
-    items: list[CaseOut]
-    next: int | None = Field(description="Give it as `before` for the next page; null: this was the last")
-
-
-class EntryOut(Answer):
-    """One step in a case's life; the entries form a hash chain."""
-
-    seq: int
-    at: AwareDatetime
-    actor: str
-    action: str
-    note: str
-    data: dict[str, Any]
-
-
-class NoticeOut(Answer):
-    """A message that was sent because of a case, and what became of it."""
-
-    id: int
-    channel: str = Field(examples=["terminal"])
-    target: str = Field(description="A device's or a unit's code")
-    reason: str = Field(description="Why it was sent")
-    created: AwareDatetime
-    attempts: int
-    sent_at: AwareDatetime | None
-    failed_at: AwareDatetime | None
-    acked_at: AwareDatetime | None
-    accepted: bool | None
-    error: str
-
-
-class PossibleAction(Answer):
-    """A step that this account may take now."""
-
-    action: str = Field(examples=["dispatch"])
-    zh: str
-    en: str
-    needs: list[str] = Field(description="note, unit, terminal, outcome; a trailing ? means it may be left out")
-
-
-class CaseDetail(Answer):
-    """A case with its whole story."""
-
-    case: CaseOut
-    entries: list[EntryOut]
-    alerts: list[AlertOut]
-    notices: list[NoticeOut]
-    actions: list[PossibleAction]
 
 
 class RejectOut(Answer):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -10,6 +10,8 @@ from console.models import Severity
 
 Lon = Annotated[float, Field(ge=-180, le=180, description="Degrees east, WGS-84", examples=[118.88])]
 Lat = Annotated[float, Field(ge=-90, le=90, description="Degrees north, WGS-84", examples=[31.47])]
+UnitCode = Annotated[str, Field(min_length=1, max_length=100, description="Code of a unit")]
+Name = Annotated[str, Field(min_length=1, max_length=100)]
 Note = Annotated[str, Field(min_length=1, max_length=2000, description="What a person writes to it")]
 
 
@@ -55,7 +57,7 @@ class NewCase(Order):
 
 
 class Action(Order):
-    """One step of a case."""
+    """One step of a case. Which fields it takes is said by the case's `actions`."""
 
     action: str = Field(min_length=1, max_length=40, examples=["dispatch"])
     version: int = Field(description="The case's version that the decision was made on")
@@ -63,3 +65,21 @@ class Action(Order):
     unit: str | None = Field(None, max_length=100)
     terminal: str | None = Field(None, max_length=100)
     outcome: str | None = Field(None, max_length=200)
+    units: list[UnitCode] | None = Field(None, max_length=20, description="Those whistled for")
+    tasks: dict[UnitCode, Note] | None = Field(
+        None, max_length=20, description="By unit what it is whistled for; one that is not named: the note"
+    )
+    until: str | None = Field(
+        None,
+        max_length=40,
+        description="A new deadline: 30m, 4h, 2wd (working days) from the present one or from now, or ISO 8601",
+        examples=["2wd"],
+    )
+    into: int | None = Field(None, ge=1, le=2**63 - 1, description="Id of the case that goes on")
+    resolution: Literal["on_spot", "followed_up"] | None = None
+    participants: list[Name] | None = Field(None, max_length=20, description="Who decided together")
+
+    def wish(self) -> dict[str, Any]:
+        """What goes with the action beside the note, as the casebook takes it."""
+        given = self.model_dump(exclude={"action", "version", "note"}, exclude_none=True)
+        return {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}

@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from alerts.case import ROLE_NAMES, Refused, Role
+from alerts.case import Refused
+from alerts.transitions import ROLE_NAMES, Role
 from server.service_commands import addresses
 from server.settings import read_settings
 from store.accounts import Account, create_account, get_account, list_accounts, set_active, set_password

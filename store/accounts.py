@@ -16,7 +16,8 @@ from psycopg import AsyncConnection
 from psycopg.errors import UniqueViolation
 from psycopg.rows import dict_row
 
-from alerts.case import Actor, Refused, Role
+from alerts.case import Actor, Refused
+from alerts.transitions import Role
 from store.passwords import check_password, hash_password, matches, one_time_password
 
 FREE_TRIES: Final = 10  # failures of one name before it has to wait

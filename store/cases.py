@@ -10,12 +10,14 @@ from prometheus_client import Counter
 from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 
-from alerts import case as decisions
-from alerts.case import ACTION_NAMES, Actor, Case, Refused, Status, Wish, stale
+from alerts import chain
+from alerts.case import Actor, Case, Origin, Part, Refused, Wish, check_note, stored
+from alerts.chain import stale
 from alerts.duty import DutyMatrix
 from alerts.notice import command, message
 from alerts.opening import case_number, case_reported
 from alerts.rules import Severity
+from alerts.transitions import ACTION_NAMES, Status
 from detectors.base import Sentence
 from devices.site import CHINA, Site
 from store.database import announce
@@ -26,7 +28,10 @@ CASES = Counter("patrolgrid_cases_total", "Cases by category and how they began"
 
 CASE_SELECT: Final = (
     "SELECT c.id, c.number, c.category, c.title, c.title_en, c.severity, c.status, c.area, c.unit, c.owner,"
-    " d.code AS terminal, c.lon, c.lat, c.opened_at, c.due_at, c.closed_at, c.outcome, c.version"
+    " d.code AS terminal, c.lon, c.lat, c.opened_at, c.due_at, c.closed_at, c.outcome, c.version, c.origin,"
+    " c.resolution, c.supervision, c.overdue_reason, c.extension_asked, c.reopened, c.merged_into, c.status_before,"
+    " CASE WHEN c.whistle THEN (SELECT jsonb_agg(to_jsonb(p) - 'case_id') FROM case_parts p WHERE p.case_id = c.id) END"
+    " AS parts"
     " FROM cases c LEFT JOIN devices d ON d.id = c.terminal"
 )
 _UNIT_HEARS_OF: Final = frozenset({"open", "assign", "dispatch", "return", "reopen"})
@@ -34,7 +39,14 @@ _UNIT_HEARS_OF: Final = frozenset({"open", "assign", "dispatch", "return", "reop
 
 def case_of(row: dict[str, Any]) -> Case:
     """The case in a row of ``CASE_SELECT``."""
-    return Case(title=Sentence(row.pop("title"), row.pop("title_en")), **row)
+    parts = sorted((_part_of(part) for part in row.pop("parts") or ()), key=lambda part: part.unit)
+    return Case(title=Sentence(row.pop("title"), row.pop("title_en")), parts=tuple(parts), **row)
+
+
+def _part_of(row: dict[str, Any]) -> Part:
+    """A part from JSON, in which times are RFC 3339."""
+    times = {name: row[name] and datetime.fromisoformat(row[name]) for name in row if name.endswith("_at")}
+    return Part(**(row | times))
 
 
 async def read_cases(conn: AsyncConnection, where: str, arguments: Sequence[object]) -> list[Case]:
@@ -103,22 +115,41 @@ async def insert_case(conn: AsyncConnection, case: Case) -> int:
     """Store a new case without its entry; its id."""
     cursor = await conn.execute(
         "INSERT INTO cases (number, category, title, title_en, severity, status, area, unit, owner, lon, lat,"
-        " opened_at, due_at, version) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id",
+        " opened_at, due_at, origin, version) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+        " RETURNING id",
         (
             *(case.number, case.category, case.title.zh, case.title.en, case.severity, case.status, case.area),
-            *(case.unit, case.owner, case.lon, case.lat, case.opened_at, case.due_at, case.version),
+            *(case.unit, case.owner, case.lon, case.lat, case.opened_at, case.due_at, case.origin, case.version),
         ),
     )
     return int((await cursor.fetchone() or (0,))[0])
 
 
 async def update_case(conn: AsyncConnection, case: Case) -> None:
-    """Write everything that a step can change of a case."""
+    """Write everything that a step can change of a case, its parts too."""
     await conn.execute(
-        "UPDATE cases SET status = %s, unit = %s, terminal = (SELECT id FROM devices WHERE code = %s), closed_at = %s,"
-        " outcome = %s, version = %s WHERE id = %s",
-        (case.status, case.unit, case.terminal, case.closed_at, case.outcome, case.version, case.id),
+        "UPDATE cases SET status = %s, severity = %s, unit = %s, terminal = (SELECT id FROM devices WHERE code = %s),"
+        " due_at = %s, closed_at = %s, outcome = %s, resolution = %s, supervision = %s, overdue_reason = %s,"
+        " extension_asked = %s, reopened = %s, merged_into = %s, status_before = %s, whistle = %s, version = %s"
+        " WHERE id = %s",
+        (
+            *(case.status, case.severity, case.unit, case.terminal, case.due_at, case.closed_at, case.outcome),
+            *(case.resolution, case.supervision, case.overdue_reason, case.extension_asked, case.reopened),
+            *(case.merged_into, case.status_before, bool(case.parts), case.version, case.id),
+        ),
     )
+    for p in case.parts:
+        await conn.execute(
+            "INSERT INTO case_parts (case_id, unit, task, called_at, called_by, checked_in_at, done_at, done_note,"
+            " withdrawn) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (case_id, unit) DO UPDATE SET"
+            " task = excluded.task, called_at = excluded.called_at, called_by = excluded.called_by,"
+            " checked_in_at = excluded.checked_in_at, done_at = excluded.done_at, done_note = excluded.done_note,"
+            " withdrawn = excluded.withdrawn",
+            (
+                *(case.id, p.unit, p.task, p.called_at, p.called_by, p.checked_in_at, p.done_at, p.done_note),
+                p.withdrawn,
+            ),
+        )
 
 
 async def report_case(
@@ -134,6 +165,7 @@ async def report_case(
     lon: float | None = None,
     lat: float | None = None,
     owner: int | None = None,
+    origin: Origin = "desk",
     now: datetime | None = None,
 ) -> Case:
     """A person reports something: a case in status ``reported``, with its unit by the duty matrix and its deadline.
@@ -146,7 +178,7 @@ async def report_case(
         raise Refused("role", "观察员不能上报案件", "the role viewer may not report cases")
     if (lon is None) != (lat is None):
         raise Refused("wrong_value", "经度和纬度须同时填写", "a place needs both longitude and latitude")
-    decisions.check_note(note, needed=False)
+    check_note(note, needed=False)
     place = None if lon is None or lat is None else (lon, lat)
     async with conn.transaction():
         await lock_book(conn)
@@ -161,8 +193,9 @@ async def report_case(
             duty=duty,
             owner=owner,
             now=now,
+            origin=origin,
         )
-        case = decisions.stored(case, await insert_case(conn, case))
+        case = stored(case, await insert_case(conn, case))
         data = first(case, guessed_years=list(due.guessed_years))
         await append(conn, case.id, "report", actor.name, now, note=note, data=data)
         await announce(conn, kind="case", id=case.id)
@@ -183,15 +216,14 @@ async def act(
 ) -> Case:
     """Move a case on: decide, save, write the entry, put notices into the outbox, all in one transaction.
 
-    ``version`` is that of the case the actor saw (None: whatever it is now); ``data`` holds ``unit``, ``terminal`` (a
-    device code) and ``outcome`` as the action needs them.
+    ``version`` is that of the case the actor saw (None: whatever it is now); ``data`` holds the other fields of
+    :class:`alerts.case.Wish` as the action needs them.
 
     Raises:
         Refused: not found, not allowed, something is missing, or the case has changed since; says what and why.
     """
     now = now or datetime.now(UTC)
-    given = data or {}
-    wish = Wish(note, given.get("unit"), given.get("terminal"), given.get("outcome") or "")
+    wish = Wish(note, **{name: value for name, value in (data or {}).items() if value})
     async with conn.transaction():
         await lock_book(conn)
         case = await get_case(conn, case_id)
@@ -199,9 +231,10 @@ async def act(
             raise Refused("not_found", f"没有编号为 {case_id} 的案件", f"there is no case {case_id}")
         if version is not None and version != case.version and action != "note":
             raise stale(case, version, await entries_since(conn, case_id, version))
-        after = decisions.act(case, action, actor, wish, now)
+        after = chain.act(case, action, actor, wish, now)
         await _check_references(conn, wish)
-        await take_step(conn, case, after, action, actor.name, now, note=note, ordered=wish.terminal)
+        said = chain.said(action, wish)
+        await take_step(conn, case, after, action, actor.name, now, note=note, ordered=wish.terminal, data=said)
         return after
 
 

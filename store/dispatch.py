@@ -10,7 +10,7 @@ import structlog
 from psycopg import AsyncConnection
 
 from alerts.case import SYSTEM, Case, Wish
-from alerts.case import act as decide
+from alerts.chain import act as decide
 from alerts.dispatch import ARRIVED, FRESH, Choice, ranked
 from detectors.base import Sentence
 from detectors.geo import distance

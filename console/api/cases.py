@@ -9,7 +9,8 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, status
 from psycopg import AsyncConnection
 
-from alerts.case import Case, Refused, offers
+from alerts.case import Case, Refused
+from alerts.chain import offers
 from alerts.opening import area_at
 from console.answers import alert_out, case_out, notice_out
 from console.api.paging import Before, Limit
@@ -17,7 +18,7 @@ from console.api.refusals import LOGGED_IN, refusals, refused
 from console.auth import Anyone, Caller, Staff
 from console.desk import Ground, TheDesk
 from console.errors import not_found, wrong_value
-from console.models import (
+from console.models_cases import (
     CaseDetail,
     CaseOut,
     CasePage,
@@ -109,7 +110,6 @@ async def take_action(case_id: CaseId, order: Action, caller: Staff, desk: TheDe
             )
     async with desk.pool.connection() as conn:
         await _seen(conn, case_id, caller)
-    data = {name: value for name in ("unit", "terminal", "outcome") if (value := getattr(order, name))}
     async with desk.pool.connection() as conn:
         try:
             case = await act(
@@ -119,7 +119,7 @@ async def take_action(case_id: CaseId, order: Action, caller: Staff, desk: TheDe
                 caller.account.actor,
                 note=order.note or "",
                 version=order.version,
-                data=data,
+                data=order.wish(),
             )
         except Refused as refusal:
             raise refused(refusal) from refusal
@@ -148,7 +148,7 @@ async def _detail(conn: AsyncConnection, case: Case, caller: Caller) -> CaseDeta
         notices=[notice_out(notice) for notice in await case_notices(conn, case.id)],
         actions=[
             PossibleAction(action=offer.action, zh=offer.zh, en=offer.en, needs=list(offer.needs))
-            for offer in offers(case, caller.account.actor)
+            for offer in offers(case, caller.account.actor, datetime.now(UTC))
         ],
     )
 

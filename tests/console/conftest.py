@@ -255,7 +255,7 @@ async def no_cases(pool: AsyncConnectionPool[AsyncConnection]) -> None:
     async with pool.connection() as conn:
         for table in ("ledger", "entries"):
             await conn.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
-        await conn.execute("TRUNCATE ledger, entries, notices, alerts, cases, rejects RESTART IDENTITY")
+        await conn.execute("TRUNCATE ledger, entries, notices, alerts, cases, rejects RESTART IDENTITY CASCADE")
         for table in ("ledger", "entries"):
             await conn.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")
 

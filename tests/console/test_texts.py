@@ -64,7 +64,7 @@ def test_every_text_is_used() -> None:
 def test_codes_of_the_server_have_words() -> None:
     """What the server sends as a code is shown in words: states, roles, reasons, actions."""
     from alerts.alert import STATE_NAMES
-    from alerts.case import ACTION_NAMES, ROLE_NAMES, STATUS_NAMES
+    from alerts.transitions import ACTION_NAMES, ROLE_NAMES, STATUS_NAMES
 
     wanted = {f"case.status.{status}" for status in STATUS_NAMES}
     wanted |= {f"alert.state.{state}" for state in STATE_NAMES}

@@ -83,7 +83,7 @@ async def _empty(conn: AsyncConnection) -> None:
     for table in ("ledger", "entries"):
         await conn.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
     await conn.execute(
-        "TRUNCATE ledger, entries, notices, alerts, cases, case_numbers, last_positions RESTART IDENTITY"
+        "TRUNCATE ledger, entries, notices, alerts, cases, case_numbers, last_positions RESTART IDENTITY CASCADE"
     )
     for table in ("ledger", "entries"):
         await conn.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")
