@@ -12,9 +12,10 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from devices.registry import Device, Kind
-from devices.site import Area, Level, Season, Unit, Zone, ZoneKind
-from devices.site_contents import AREAS, DEVICES, DUTY, RULES, SITE, UNITS, ZONES, SiteError, SiteFolder
+from devices.site import Area, Level, Plan, Season, Unit, Zone, ZoneKind
+from devices.site_contents import AREAS, DEVICES, DUTY, PLANS, RULES, SITE, UNITS, ZONES, SiteError, SiteFolder
 from devices.site_geojson import RESERVED
+from devices.site_plans import plan_problems
 from devices.site_text import plain_problem, shown, text_problem
 
 AREA_CODE: Final = re.compile(r"[0-9]{12}(-[0-9A-Z]{2,4})?")
@@ -50,6 +51,8 @@ def problems(folder: SiteFolder) -> list[SiteError]:
     found += _address_problems(folder)
     found += _table(folder, DUTY, ((_duty_name(d), _duty(d, areas, units)) for d in folder.duties), "area")
     found += _table(folder, ZONES, ((z.code, _zone(z, areas)) for z in folder.zones))
+    zones, devices = {z.code: z for z in folder.zones}, {d.code: d for d in folder.devices}
+    found += _table(folder, PLANS, ((p.code, _plan(p, areas, zones, devices)) for p in folder.plans))
     found += _table(folder, RULES, ((str(r.get("code", "")), _rule(r)) for r in folder.rules))
     return found
 
@@ -190,6 +193,12 @@ def _zone(zone: Zone, areas: Container[str]) -> Iterator[Problem]:
             yield "properties", f"{key!r} has a meaning of its own and cannot be a further property"
     if problem := plain_problem(dict(zone.properties), null=True):
         yield "properties", problem
+
+
+def _plan(plan: Plan, areas: Container[str], zones: dict[str, Zone], devices: dict[str, Device]) -> Iterator[Problem]:
+    yield from _named(plan.code, plan.name, plan.name_en, CODE, _CODE_FORM)
+    yield from _known("area", plan.area, areas, AREAS)
+    yield from plan_problems(plan, zones, devices, ROLES)
 
 
 def outline_problem(geometry: BaseGeometry) -> str | None:

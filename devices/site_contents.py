@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from devices.registry import Device
-from devices.site import Area, Unit, Zone
+from devices.site import Area, Plan, Unit, Zone
 
 SITE: Final = "site.toml"
 AREAS: Final = "areas.csv"
@@ -15,8 +15,11 @@ UNITS: Final = "units.csv"
 DEVICES: Final = "devices.csv"
 DUTY: Final = "duty.csv"
 ZONES: Final = "zones.geojson"
+PLANS: Final = "plans.toml"
 RULES: Final = "rules.toml"
-FILES: Final = (SITE, AREAS, UNITS, DEVICES, DUTY, ZONES, RULES)
+FILES: Final = (SITE, AREAS, UNITS, DEVICES, DUTY, ZONES, PLANS, RULES)
+OPTIONAL: Final = (PLANS,)
+"""Files that a folder may lack."""
 
 
 class SiteError(ValueError):
@@ -56,6 +59,7 @@ class SiteFolder:
     units: tuple[Unit, ...] = ()
     devices: tuple[Device, ...] = ()
     zones: tuple[Zone, ...] = ()
+    plans: tuple[Plan, ...] = ()
     rules: tuple[dict[str, Any], ...] = ()
     duties: tuple[dict[str, str], ...] = ()
     lines: Mapping[str, tuple[int, ...]] = field(default_factory=dict, compare=False, repr=False)

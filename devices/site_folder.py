@@ -20,6 +20,8 @@ from devices.site_contents import (
     DEVICES,
     DUTY,
     FILES,
+    OPTIONAL,
+    PLANS,
     RULES,
     SITE,
     UNITS,
@@ -30,6 +32,7 @@ from devices.site_contents import (
 )
 from devices.site_csv import Row, Table, number_text, read_table, write_table
 from devices.site_geojson import read_zones, write_zones
+from devices.site_plans import plan_table, read_plans
 from devices.site_text import decode_text, json_text, parse_toml, shown
 
 __all__ = ["SiteError", "SiteErrors", "SiteFolder", "check_folder", "read_folder", "write_folder"]
@@ -68,6 +71,7 @@ def read_folder(path: Path, judge: Callable[[SiteFolder], list[SiteError]] = pro
     site = reader.read(SITE, _site) or {}
     rows = {file: reader.read(file, _table_reader(table)) or [] for file, table in TABLES.items()}
     rules, rule_lines = reader.read(RULES, _rules) or ((), ())
+    plans, plan_lines = reader.read(PLANS, read_plans) or ((), ())
     folder = SiteFolder(
         name=site.get("name", ""),
         name_en=site.get("name_en", ""),
@@ -75,9 +79,14 @@ def read_folder(path: Path, judge: Callable[[SiteFolder], list[SiteError]] = pro
         units=tuple(_unit(row) for row in rows[UNITS]),
         devices=tuple(_device(row) for row in rows[DEVICES]),
         zones=reader.read(ZONES, read_zones) or (),
+        plans=plans,
         rules=rules,
         duties=tuple({column: row.text(column) for column in TABLES[DUTY].columns} for row in rows[DUTY]),
-        lines={RULES: rule_lines, **{file: tuple(row.line for row in found) for file, found in rows.items()}},
+        lines={
+            RULES: rule_lines,
+            PLANS: plan_lines,
+            **{file: tuple(row.line for row in found) for file, found in rows.items()},
+        },
     )
     reader.finish(folder, judge)
     return folder
@@ -113,6 +122,7 @@ def write_folder(folder: SiteFolder, path: Path) -> None:
         SITE: tomli_w.dumps({"name": folder.name, "name_en": folder.name_en}).encode(),
         **{file: write_table(TABLES[file], rows) for file, rows in cells.items()},
         ZONES: write_zones(folder.zones),
+        PLANS: tomli_w.dumps({"plan": [plan_table(plan) for plan in folder.plans]}).encode(),
         RULES: tomli_w.dumps({"rule": list(folder.rules)}).encode(),
     }
     path.mkdir(parents=True, exist_ok=True)
@@ -133,6 +143,8 @@ class _Reader:
         try:
             return parse(decode_text(file, (self.path / file).read_bytes()), self.partly)
         except FileNotFoundError:
+            if file in OPTIONAL:
+                return None
             problem = f"is missing in {self.path}: a site folder has {', '.join(FILES)}"
             self.unread.append(SiteError(file, "", problem))
         except OSError as error:

@@ -18,7 +18,7 @@ from rich.text import Text
 from alerts.duty import DutyMatrix
 from devices.registry import Device, Kind, Registry
 from devices.site import Site
-from devices.site_contents import AREAS, DEVICES, DUTY, FILES, RULES, UNITS, ZONES
+from devices.site_contents import AREAS, DEVICES, DUTY, FILES, PLANS, RULES, UNITS, ZONES
 from devices.site_folder import SiteErrors, SiteFolder, read_folder, write_folder
 from server.service_commands import addresses
 from server.settings import read_settings
@@ -103,6 +103,7 @@ def _print_site(found: SiteFolder, saved: Saved | None = None) -> None:
         DEVICES: found.devices,
         DUTY: found.duties,
         ZONES: found.zones,
+        PLANS: found.plans,
         RULES: found.rules,
     }
     for file, records in sizes.items():

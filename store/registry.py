@@ -1,4 +1,4 @@
-"""The site in the database: its areas, units, devices, zones, rules and duties, out as they went in.
+"""The site in the database: its areas, units, devices, zones, plans, rules and duties, out as they went in.
 
 Every row has the place it had in its file. What a later version of the site no longer has is kept without a place, so
 that history never names something unknown; it takes part in nothing else.
@@ -18,8 +18,9 @@ from shapely.geometry import shape
 from alerts.duty import DutyMatrix
 from alerts.rules import Rule, rule_from
 from devices.registry import Device, Registry
-from devices.site import Area, Season, Site, Unit, Zone
+from devices.site import Area, Plan, Season, Site, Unit, Zone
 from devices.site_contents import SiteFolder
+from devices.site_plans import plan_of
 from store.database import announce
 from store.site_saving import Saved, lock_site, save_site
 
@@ -51,9 +52,10 @@ async def load_site(conn: AsyncConnection) -> Site:
         await lock_site(conn, "shared")
         facts = await _facts(conn)
         areas, units, zones = await _areas(conn), await _units(conn), await _zones(conn)
+        plans = await _plans(conn)
         devices = await _rows(conn, "SELECT * FROM devices ORDER BY id")
     registry = Registry(_device(row, row["id"]) for row in devices)
-    return Site(areas, zones, units, registry, facts.get("name", ""), facts.get("name_en", ""))
+    return Site(areas, zones, units, registry, facts.get("name", ""), facts.get("name_en", ""), plans)
 
 
 async def read_site(conn: AsyncConnection) -> SiteFolder:
@@ -69,6 +71,7 @@ async def read_site(conn: AsyncConnection) -> SiteFolder:
             units=tuple(await _units(conn)),
             devices=tuple(_device(row, 0) for row in devices),
             zones=tuple(await _zones(conn)),
+            plans=tuple(await _plans(conn)),
             rules=tuple(row["body"] for row in await _present(conn, "rules")),
             duties=tuple(
                 {"category": row["category"], "area": row["area"], "unit": row["unit"]}
@@ -161,6 +164,10 @@ async def _zones(conn: AsyncConnection) -> list[Zone]:
         )
         for row in await _present(conn, "zones")
     ]
+
+
+async def _plans(conn: AsyncConnection) -> list[Plan]:
+    return [plan_of(row["body"]) for row in await _present(conn, "plans")]
 
 
 def _device(row: Row, device_id: int) -> Device:

@@ -13,12 +13,13 @@ from psycopg.types.json import Json, Jsonb
 
 from devices.registry import Device
 from devices.site import Zone
-from devices.site_contents import AREAS, DEVICES, RULES, UNITS, ZONES, SiteError, SiteErrors, SiteFolder
+from devices.site_contents import AREAS, DEVICES, PLANS, RULES, UNITS, ZONES, SiteError, SiteErrors, SiteFolder
+from devices.site_plans import plan_table
 from store.database import announce
 from store.site_check import check_site
 
 _SITE_LOCK: Final = 0x70677369  # any number that only the site uses as an advisory lock
-_TABLES: Final = {AREAS: "areas", UNITS: "units", DEVICES: "devices", ZONES: "zones", RULES: "rules"}
+_TABLES: Final = {AREAS: "areas", UNITS: "units", DEVICES: "devices", ZONES: "zones", PLANS: "plans", RULES: "rules"}
 _IN_USE: Final = (  # what must be settled before something can leave: its file, what is used and by whom, what to do
     (
         DEVICES,
@@ -80,6 +81,7 @@ async def save_site(conn: AsyncConnection, folder: SiteFolder) -> Saved:
         UNITS: tuple(unit.code for unit in folder.units),
         DEVICES: tuple(device.code for device in folder.devices),
         ZONES: tuple(zone.code for zone in folder.zones),
+        PLANS: tuple(plan.code for plan in folder.plans),
         RULES: tuple(str(rule["code"]) for rule in folder.rules),
     }
     async with conn.transaction():
@@ -136,7 +138,7 @@ async def _refuse(conn: AsyncConnection, folder: SiteFolder, left: Codes) -> Non
 
 async def _all_leave(conn: AsyncConnection) -> None:
     """Everything leaves the site; what the new one has comes back in the same transaction."""
-    for table in ("areas", "units", "zones"):
+    for table in ("areas", "units", "zones", "plans"):
         await conn.execute(SQL("UPDATE {} SET position = NULL").format(Identifier(table)))
     await conn.execute("UPDATE rules SET position = NULL, active = false")
     await conn.execute("UPDATE devices SET position = NULL, active = false, aliases = '{}'")
@@ -174,6 +176,8 @@ async def _put_site(conn: AsyncConnection, folder: SiteFolder) -> None:
     await _put(conn, "areas", "code", [{**asdict(area), "parent": area.parent or None} for area in folder.areas])
     await _put(conn, "units", "code", [{**asdict(unit), "contacts": list(unit.contacts)} for unit in folder.units])
     await _put(conn, "zones", "code", [_zone_row(zone) for zone in folder.zones])
+    plans = [{"code": plan.code, "area": plan.area, "body": Json(plan_table(plan))} for plan in folder.plans]
+    await _put(conn, "plans", "code", plans)
 
 
 def _zone_row(zone: Zone) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The place: its zones, areas, units and rules."""
+"""The place: its zones, patrol plans, areas, units and rules."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from fastapi import APIRouter
 from console.api.refusals import LOGGED_IN, refusals
 from console.auth import Anyone, Caller
 from console.desk import Ground, TheDesk
-from console.models import AreaOut, RuleOut, SiteOut, UnitOut, ZoneCollection, ZoneFeature, ZoneProperties
+from console.models import AreaOut, PlanOut, RuleOut, SiteOut, UnitOut, ZoneCollection, ZoneFeature, ZoneProperties
 from devices.site import Site, Zone
 
 site = APIRouter(prefix="/api/v1/site", tags=["site"], responses=refusals(*LOGGED_IN))
 
 
-@site.get("", summary="The site's zones, areas, units and rules")
+@site.get("", summary="The site's zones, patrol plans, areas, units and rules")
 async def read_site(caller: Anyone, desk: TheDesk) -> SiteOut:
     """Everything a map needs before the first position.
 
-    An account with an area is given the areas and zones below and above its own; the units are given whole, as a case
-    may be handed to any.
+    An account with an area is given the areas, zones and plans below and above its own; the units are given whole, as a
+    case may be handed to any.
     """
     ground = await desk.ground()
     return describe(ground, caller, desk.tile_url, desk.tile_attribution)
@@ -42,6 +42,7 @@ def describe(ground: Ground, caller: Caller, tile_url: str, tile_attribution: st
         tile_attribution=tile_attribution,
         bounds=_bounds(place, zones, caller),
         zones=ZoneCollection(features=[_feature(zone) for zone in zones]),
+        plans=[PlanOut.model_validate(plan) for plan in place.plans.values() if plan.area in shown],
         areas=[AreaOut.model_validate(area) for area in place.areas.values() if area.code in shown],
         units=[UnitOut.model_validate(unit) for unit in place.units.values()],
         rules=[RuleOut.model_validate(rule) for rule in ground.rules],

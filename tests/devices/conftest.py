@@ -8,7 +8,7 @@ import pytest
 import shapely
 
 from devices.registry import Device
-from devices.site import Area, Season, Unit, Zone
+from devices.site import Area, Plan, Season, Unit, Zone
 from devices.site_folder import SiteFolder, write_folder
 
 DISTRICT, STREET, VILLAGE, GRID = "990101000000", "990101001000", "990101001201", "990101001201-01"
@@ -52,6 +52,12 @@ ZONES = (
     ),
     Zone("P", "patrol", "巡护线", "Route", VILLAGE, ROUTE),
 )
+PLANS = (
+    Plan("Q", "quota", "每日两巡", "Twice a day", VILLAGE, ("P", "NF"), visits=2, stay=300.0, who=("patrol", "police")),
+    Plan(
+        "R", "route", "夜巡", "Night round", VILLAGE, ("P",), opens="22:00", closes="02:30", days=(5, 6), ordered=True
+    ),
+)
 RULE = {
     "code": "sos",
     "name": "求救",
@@ -74,6 +80,7 @@ def small() -> SiteFolder:
         units=(Unit("fishery", "渔政", "Fishery", DISTRICT, ("mailto://a:b@example.org", "dingtalk://abc")),),
         devices=(TERMINAL, CAMERA),
         zones=ZONES,
+        plans=PLANS,
         rules=(RULE,),
         duties=({"category": "sos", "area": DISTRICT, "unit": "fishery"},),
     )

@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from alerts.rules import Rule
+from devices.site import Plan
 from devices.site_checks import KINDS, LEVELS, ROLES, ZONE_KINDS
 from devices.site_contents import FILES
 from devices.site_folder import TABLES, read_folder
 from devices.site_geojson import RESERVED
+from devices.site_plans import PLAN_KINDS
 from store.site_check import site_problems
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -45,8 +47,10 @@ def test_every_name_that_one_may_write_is_explained(page: str) -> None:
         *LEVELS,
         *ROLES,
         *ZONE_KINDS,
+        *PLAN_KINDS,
         *FILES,
         *(f.name for f in dataclasses.fields(Rule)),
+        *(f.name for f in dataclasses.fields(Plan)),
     }
     assert {name for name in names if f"`{name}`" not in text} == set()
 

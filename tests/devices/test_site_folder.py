@@ -69,6 +69,11 @@ def test_columns_in_any_order_and_capitals_and_empty_lines_and_trailing_commas(f
     assert read_folder(folder) == small
 
 
+def test_a_folder_without_plans_is_read(folder: Path, small: SiteFolder) -> None:
+    (folder / "plans.toml").unlink()
+    assert read_folder(folder) == replace(small, plans=())
+
+
 def test_optional_columns_may_be_missing(folder: Path) -> None:
     text = f"code,kind,role,name,name_en,area,share\nT1,terminal,police,甲,A,{GRID},{STREET}\n"
     (folder / "devices.csv").write_text(text, "utf-8")
@@ -173,11 +178,11 @@ def test_lines_are_those_of_the_file_also_after_a_cell_of_several_lines(folder: 
 
 
 def without_areas(site: SiteFolder) -> SiteFolder:
-    return replace(site, areas=(), units=(), devices=(), zones=(), duties=())
+    return replace(site, areas=(), units=(), devices=(), zones=(), plans=(), duties=())
 
 
 def with_zone(**changes: Any) -> Callable[[SiteFolder], SiteFolder]:
-    return lambda site: replace(site, zones=(replace(site.zones[0], **changes),))
+    return lambda site: replace(site, zones=(replace(site.zones[0], **changes),), plans=())
 
 
 def with_half_a_character(site: SiteFolder) -> SiteFolder:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import string
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from devices.registry import Device
-from devices.site import Season, Zone
+from devices.site import Plan, Season, Zone
 from devices.site_contents import FILES, ZONES
 from devices.site_folder import SiteErrors, SiteFolder, check_folder, read_folder, write_folder
 from devices.site_geojson import RESERVED
+from devices.site_plans import VISITED_KINDS
 
 DISTRICT, STREET, VILLAGE, GRID = "990101000000", "990101001000", "990101001201", "990101001201-01"
 
@@ -86,6 +88,30 @@ def zones(draw: st.DrawFn, code: str) -> Zone:
 
 
 @st.composite
+def plans(draw: st.DrawFn, code: str, zones: Sequence[Zone]) -> Plan:
+    lines = [z.code for z in zones if z.geometry.geom_type == "LineString"]
+    route = bool(lines) and draw(st.booleans())
+    some = st.lists(st.sampled_from([z.code for z in zones]), min_size=1, unique=True)
+    return Plan(
+        code,
+        "route" if route else "quota",
+        draw(names),
+        draw(names),
+        GRID,
+        (draw(st.sampled_from(lines)),) if route else tuple(draw(some)),
+        visits=1 if route else draw(st.integers(1, 100)),
+        stay=draw(st.floats(0, 86400)),
+        opens=draw(hours),
+        closes=draw(hours),
+        days=tuple(draw(st.lists(st.integers(1, 7), min_size=1, unique=True))),
+        who=tuple(draw(st.lists(st.sampled_from(["patrol", "police", "boat"]), unique=True))),
+        share=draw(st.floats(0, 1, exclude_min=True)),
+        ordered=draw(st.booleans()),
+        corridor=draw(st.floats(5, 1000)),
+    )
+
+
+@st.composite
 def sites(draw: st.DrawFn, small: SiteFolder) -> SiteFolder:
     """The small site's areas and unit with anything else."""
     device_codes = draw(st.lists(codes, max_size=4, unique=True))
@@ -99,12 +125,16 @@ def sites(draw: st.DrawFn, small: SiteFolder) -> SiteFolder:
             "active": st.booleans(),
         },
     )
+    places = tuple(draw(zones(c)) for c in draw(st.lists(codes, max_size=3, unique=True)))
+    visited = [z for z in places if z.kind in VISITED_KINDS]
+    plan_codes = draw(st.lists(codes, max_size=2, unique=True)) if visited else []
     return replace(
         small,
         name=draw(names),
         name_en=draw(names),
         devices=tuple(draw(devices(c, tuple(addresses) if i == 0 else ())) for i, c in enumerate(device_codes)),
-        zones=tuple(draw(zones(c)) for c in draw(st.lists(codes, max_size=3, unique=True))),
+        zones=places,
+        plans=tuple(draw(plans(c, visited)) for c in plan_codes),
         rules=tuple({"code": c, **draw(rule)} for c in draw(st.lists(names, max_size=2, unique=True))),
         duties=tuple({"category": c, "area": DISTRICT, "unit": "fishery"} for c in duty_categories),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -153,6 +154,29 @@ def test_the_shore_of_the_ban_zones_is_mostly_in_view(folder: SiteFolder, lake: 
     for zone in zones(folder, "no_fishing"):
         shore = lake.exterior.intersection(metres(zone.geometry))
         assert shore.intersection(sight.buffer(5)).length > 0.8 * shore.length, zone.code
+
+
+def test_every_grid_has_two_patrols_a_day_and_every_village_one_along_its_shore(folder: SiteFolder) -> None:
+    by_code = {zone.code: zone for zone in folder.zones}
+    twice = [p for p in folder.plans if p.visits == 2]
+    assert sorted(by_code[code].area for plan in twice for code in plan.zones) == sorted(
+        area.code for area in folder.areas if area.level == "grid"
+    )
+    daily = {p.area: p for p in folder.plans if p.code.startswith("shore-")}
+    assert set(daily) == {area.code for area in folder.areas if area.name.endswith("村")}
+    assert all(by_code[p.zones[0]].geometry.geom_type == "LineString" for p in daily.values())
+    registry = Registry(replace(device, id=number) for number, device in enumerate(folder.devices, 1))
+    for plan in folder.plans:
+        assert plan.walkers(registry).any(), plan.code
+        assert plan.days == (1, 2, 3, 4, 5, 6, 7)
+
+
+def test_the_beats_of_a_village_cover_its_walk(folder: SiteFolder) -> None:
+    beats = [zone for zone in zones(folder, "patrol") if zone.code.startswith("G-")]
+    for walk in zones(folder, "patrol", "foot"):
+        own = [metres(b.geometry) for b in beats if b.area.startswith(walk.area)]
+        line = metres(walk.geometry)
+        assert line.intersection(shapely.union_all(own)).length > 0.99 * line.length, walk.code
 
 
 def test_checkpoints_lie_on_the_walk_of_their_village(folder: SiteFolder) -> None:

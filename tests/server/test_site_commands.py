@@ -87,7 +87,8 @@ def test_load_says_what_is_new_and_what_left(tmp_path: Path) -> None:
     result = run(site_commands.site, "load", str(tmp_path / "site"))
     assert result.exit_code == 0
     assert line(result.output, "devices.csv").split() == ["devices.csv", "52", "T041", "T040"]
-    assert line(result.output, "zones.geojson").split() == ["zones.geojson", "35"]
+    assert line(result.output, "zones.geojson").split() == ["zones.geojson", "61"]
+    assert line(result.output, "plans.toml").split() == ["plans.toml", "31"]
 
 
 def test_what_is_exported_is_what_was_loaded(loaded: None, tmp_path: Path) -> None:

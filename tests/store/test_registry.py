@@ -51,7 +51,7 @@ async def conn(pool: Pool, shijiu: SiteFolder) -> AsyncIterator[AsyncConnection]
 
 
 async def empty(conn: AsyncConnection) -> None:
-    for table in ("cases", "accounts", "duties", "rules", "zones", "devices", "units", "areas", "site_facts"):
+    for table in ("cases", "accounts", "duties", "rules", "plans", "zones", "devices", "units", "areas", "site_facts"):
         await conn.execute(f"DELETE FROM {table}".encode())
 
 
@@ -94,6 +94,7 @@ async def test_odd_values_and_the_order_of_everything_survive(conn: AsyncConnect
             Zone("Z9", "no_fishing", "区", "Z", shijiu.areas[0].code, square, 0, winter_nights),
             *shijiu.zones[::-1],
         ),
+        plans=(replace(shijiu.plans[0], days=(7, 1), stay=1 / 3, who=("T001", "boat")), *shijiu.plans[:0:-1]),
         rules=({**shijiu.rules[1], "active": False, "settings": {"sustain": 30, "ratio": 1.0}}, *shijiu.rules[:1]),
         duties=shijiu.duties[::-1],
     )  # fmt: skip
@@ -110,6 +111,8 @@ async def test_what_the_others_load(conn: AsyncConnection, shijiu: SiteFolder) -
     site = await load_site(conn)
     assert site.name == "石臼湖（示例）"
     assert set(site.areas) == {area.code for area in shijiu.areas}
+    assert len(site.plans) == 31
+    assert site.plans["boat-01"].zones == ("B-01",)
     assert [z.code for z in site.zones_of("crowd_watch")] == ["CW-MARKET", "CW-WHARF"]
     terminal = site.registry.resolve("owntracks/demo/phone")
     assert terminal is not None
@@ -183,14 +186,16 @@ async def test_areas_units_zones_and_rules_that_left_take_part_in_nothing(
         shijiu,
         areas=tuple(a for a in shijiu.areas if not a.code.startswith(gone)),
         units=tuple(u for u in shijiu.units if u.area != gone),
-        zones=tuple(z for z in shijiu.zones if z.area != gone),
+        zones=tuple(z for z in shijiu.zones if not z.area.startswith(gone)),
+        plans=tuple(p for p in shijiu.plans if p.area != gone),
         devices=tuple(d for d in shijiu.devices if not d.area.startswith(gone)),
         duties=tuple(d for d in shijiu.duties if d["area"] != gone),
         rules=shijiu.rules[1:],
     )
     saved = await save_site(conn, small)
     assert saved.left["areas.csv"] == (gone, f"{gone}-01", f"{gone}-02")
-    assert saved.left["zones.geojson"] == ("P-12", "K-12")
+    assert saved.left["zones.geojson"] == ("P-12", "G-12-1", "G-12-2", "K-12")
+    assert saved.left["plans.toml"] == ("grid-12", "shore-12")
     site = await load_site(conn)
     assert gone not in site.areas
     assert "P-12" not in site.zones
@@ -244,7 +249,8 @@ async def test_what_an_open_case_needs_cannot_leave(conn: AsyncConnection, shiji
         shijiu,
         areas=tuple(a for a in shijiu.areas if not a.code.startswith(gone)),
         units=tuple(u for u in shijiu.units if u.code not in ("village-shiqiao", "village-daoxiang")),
-        zones=tuple(z for z in shijiu.zones if z.area != gone),
+        zones=tuple(z for z in shijiu.zones if not z.area.startswith(gone)),
+        plans=tuple(p for p in shijiu.plans if p.area != gone),
         devices=tuple(
             replace(d, unit="" if d.unit == "village-daoxiang" else d.unit)
             for d in shijiu.devices
