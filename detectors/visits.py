@@ -136,13 +136,18 @@ class Visits:
         row, key, inside = self._sequences(state, track)
         return self._fold(state, key, track.at[row], previous[row], inside) if len(row) else []
 
-    def adopt(self, state: State, other: State, devices: Iterable[int]) -> None:
-        """Take what ``other``, a state of the same site, knows of some devices (ids) in place of what ``state`` does."""
+    def adopt(self, state: State, other: State, devices: Iterable[int], begun: Iterable[Visit] = ()) -> None:
+        """Take what ``other``, a state of the same site, knows of some devices (ids) in place of what ``state`` does,
+        and of further ones when the visits that still last were entered."""
         zones, chosen = max(len(state.index.zones), 1), list(devices)
         kept = state.pairs[~np.isin(state.pairs["key"] // zones, chosen)]
         taken = other.pairs[np.isin(other.pairs["key"] // zones, chosen)]
         pairs = np.append(kept, taken)
         state.pairs = pairs[np.argsort(pairs["key"])]
+        order = {zone.code: i for i, zone in enumerate(state.index.zones)}
+        for visit in begun:
+            pair = state.pairs["key"] == visit.device * zones + order[visit.zone]
+            state.pairs["entered"][pair & (state.pairs["entered"] > NEVER)] = visit.entered
 
     # ── Which fixes, which zones ────────────────────────────────────────────────────────────────────────────────────
     def _useful(self, state: State, fixes: Rows) -> Track:

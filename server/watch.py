@@ -5,87 +5,38 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
 import numpy as np
 import psycopg
 import structlog
-from numpy.typing import NDArray
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Gauge
+from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from alerts.duty import DutyMatrix
-from alerts.rules import Rule, build_detector
-from detectors.base import Batch, Detector, Finding
-from detectors.visits import Visit, Visits
-from devices.readings import SECOND, Rows
+from alerts.rules import Rule
+from detectors.base import Batch, reads, refold_memory
+from detectors.visit_correction import refold
+from detectors.visits import Visit, visit_rows
+from devices.readings import SECOND
 from devices.site import Site
+from server.fold import KINDS, Fold, Found, LateGroup, Watcher, last_received
 from store.casebook import clear_quiet, record_findings
-from store.stretches import last_positions, late_alarms, newest_received, stretches
-from store.visits import visits_spanning, write_visits
+from store.readings import mark_suspects
+from store.stretches import first_after, last_before, last_positions, late_alarms, newest_received, stretch, stretches
+from store.visits import strike_visits, visits_spanning, visits_within, write_visits
 
 log = structlog.get_logger()
 
-DETECTOR_SECONDS = Histogram(
-    "patrolgrid_detector_seconds",
-    "Time of one detector's step over one batch",
-    ["detector"],
-    buckets=(0.0001, 0.001, 0.005, 0.02, 0.1, 0.5, 2),
-)
-FINDINGS = Counter("patrolgrid_findings_total", "Findings by rule", ["rule"])
 WATCH_LAG = Gauge("patrolgrid_watch_lag_seconds", "From receiving the newest reading of a batch to its findings stored")
 
-Found = tuple[Rule, Finding]
-AHEAD = 3600 * SECOND  # a device's clock may be ahead of ours; the pipeline refuses those that are further
-SETTLED = 60 * SECOND  # of event time, after which no detector waits for more of the same moment
+AHEAD: Final = 3600 * SECOND  # a device's clock may be ahead of ours; the pipeline refuses those that are further
+SETTLED: Final = 60 * SECOND  # of event time, after which no detector waits for more of the same moment
+SLICE: Final = {"fixes": 600 * SECOND, "sightings": 3600 * SECOND, "samples": 6 * 3600 * SECOND}  # read at once
 REFOLD_EVERY = 10.0  # seconds; late readings of so long are folded again in one go
-
-
-@dataclass(slots=True)
-class Watcher:
-    """One rule with its detector and the detector's present state."""
-
-    rule: Rule
-    detector: Detector[Any]
-    state: Any
-
-    def step(self, batch: Batch, now: int, site: Site) -> list[Found]:
-        """The findings of one step, each with the rule it was found under."""
-        with DETECTOR_SECONDS.labels(self.detector.kind).time():
-            findings = [(self.rule, finding) for finding in self.detector.step(self.state, batch, now, site)]
-        if findings:
-            FINDINGS.labels(self.rule.code).inc(len(findings))
-        return findings
-
-
-@dataclass(slots=True)
-class LateStretch:
-    """What arrived late since the last refold: the devices and the event time that it spans."""
-
-    devices: set[int] = field(default_factory=set)
-    since: int = np.iinfo(np.int64).max
-    until: int = np.iinfo(np.int64).min
-
-    def add(self, rows: Rows) -> None:
-        """Note late rows of one kind."""
-        self.devices.update(np.unique(rows["device"]).tolist())
-        self.since = min(self.since, int(rows["at"].min()))
-        self.until = max(self.until, int(rows["at"].max()))
-
-
-def split_late(rows: Rows, newest: NDArray[np.int64]) -> tuple[Rows, Rows]:
-    """Rows in event-time order, and those not newer than what their device had sent before this batch.
-
-    ``newest`` (UTC µs by device id) is moved forward in place.
-    """
-    if not len(rows):
-        return rows, rows
-    late = rows["at"] <= newest[rows["device"]]
-    on_time = rows[~late]
-    np.maximum.at(newest, on_time["device"], on_time["at"])
-    return on_time, rows[late]
 
 
 class Watch:
@@ -107,21 +58,9 @@ class Watch:
         self.batches: asyncio.Queue[Batch] = asyncio.Queue(maxsize=4)
         self.listening = listening
         self.primed = False
-        self._late: dict[str, LateStretch] = {}
+        self.duty = duty
+        self._fold = Fold(site, rules)
         self._reload: tuple[Site, Sequence[Rule], DutyMatrix] | None = None
-        self._equip(site, rules, duty)
-
-    def _equip(self, site: Site, rules: Sequence[Rule], duty: DutyMatrix) -> None:
-        self.site, self.duty = site, duty
-        self.rules = [rule for rule in rules if rule.active]
-        self.watchers = []
-        for rule in self.rules:
-            detector = build_detector(rule)
-            self.watchers.append(Watcher(rule, detector, detector.start(site)))
-        self._visits = Visits()
-        self._visited: list[Visit] = []
-        self._stays = self._visits.start(site)
-        self._newest = {kind: np.zeros(site.registry.size, np.int64) for kind in ("fixes", "sightings", "samples")}
 
     def reload(self, site: Site, rules: Sequence[Rule], duty: DutyMatrix) -> None:
         """Take a changed site, rules and duty matrix before the next batch; the detectors' states are refilled."""
@@ -137,42 +76,21 @@ class Watch:
             except TimeoutError:
                 batch = Batch()
             if self._reload is not None:
-                (site, rules, duty), self._reload = self._reload, None
-                self._equip(site, rules, duty)
+                (site, rules, self.duty), self._reload = self._reload, None
+                self._fold = Fold(site, rules)
                 await self._retrying(self.prime)
             if len(batch) or (self.batches.empty() and self.listening()):
-                await self._record(self.fold(batch, _now()))
+                found = self._fold.step(batch, _now())
+                await self._retrying(partial(self._save, found))
                 self._measure(batch)
-            if self._late and time.monotonic() >= refold_at:
+            if self._fold.late and time.monotonic() >= refold_at:
                 refold_at = time.monotonic() + REFOLD_EVERY
                 await self._retrying(self.refold)
             if self.batches.empty() and time.monotonic() >= clear_at:
                 clear_at = time.monotonic() + REFOLD_EVERY / 2
                 await self._retrying(self._clear)
 
-    def fold(self, batch: Batch, now: int) -> list[Found]:
-        """One live step of every detector. Late rows go to those that follow reception; the others fold them later."""
-        arrays = {"fixes": batch.fixes, "sightings": batch.sightings, "samples": batch.samples}
-        on_time = {}
-        for kind, rows in arrays.items():
-            self._newest[kind] = _grown(self._newest[kind], rows)
-            on_time[kind], late = split_late(rows, self._newest[kind])
-            if len(late):
-                self._late.setdefault(kind, LateStretch()).add(late)
-        punctual = Batch(**on_time)
-        found: list[Found] = []
-        for watcher in self.watchers:
-            found += watcher.step(batch if watcher.detector.by_reception else punctual, now, self.site)
-        self._visited += self._visits.step(self._stays, punctual.fixes, self.site)
-        return found
-
-    def _by_reception(self, batch: Batch, now: int) -> list[Found]:
-        found: list[Found] = []
-        for watcher in self.watchers:
-            if watcher.detector.by_reception and len(batch):
-                found += watcher.step(batch, now, self.site)
-        return found
-
+    # ── At the start ────────────────────────────────────────────────────────────────────────────────────────────────
     async def prime(self) -> None:
         """Refill every detector's state from the store, and record what that shows.
 
@@ -181,65 +99,106 @@ class Watch:
         """
         started = time.perf_counter()
         self.primed = False
-        memory = int(max(self._visits.memory, *(w.detector.memory for w in self.watchers)) * SECOND)
-        rows, now, found = 0, 0, list[Found]()
+        found = list[Found]()
         async with self.pool.connection() as conn:
             newest = await newest_received(conn)
             if newest is not None:
-                since = newest - memory
-                stays = await visits_spanning(conn, since)
-                self._stays = self._visits.start(self.site, stays, since, await last_positions(conn))
-                late = Batch(fixes=await late_alarms(conn, since))
-                found += self._by_reception(late, since)
-                async for batch in stretches(conn, since, newest + AHEAD):
-                    rows, now = rows + len(batch), max(now, _last_received(batch))
-                    found += self.fold(batch, now)
-        self._late.clear()  # the store answers in event time: nothing in it is late
+                found = await self._refilled(conn, newest)
+        self._fold.late.clear()  # the store answers in event time: nothing in it is late
         await self._save(found)
         self.primed = True
-        log.info("watch_primed", readings=rows, findings=len(found), seconds=round(time.perf_counter() - started, 2))
+        log.info("watch_primed", findings=len(found), seconds=round(time.perf_counter() - started, 2))
 
+    async def _refilled(self, conn: AsyncConnection, newest: int) -> list[Found]:
+        """One fold over all that any detector remembers: each kind of reading from as far back as it is needed."""
+        fold = self._fold
+        since = newest - fold.reach("fixes")
+        fold.start_visits(await visits_spanning(conn, since), since, await last_positions(conn))
+        begin = newest - max(fold.reach(kind) for kind in (*KINDS, "visits"))
+        known = await visits_within(conn, begin, newest + AHEAD)
+        found = fold.receive(Batch(await late_alarms(conn, since), visits=visit_rows(known)), begin)
+        now = begin
+        while begin < newest + AHEAD:
+            kinds = [kind for kind in KINDS if begin >= newest - fold.reach(kind)]
+            turns = [t for kind in KINDS if (t := newest - fold.reach(kind)) > begin]
+            end = min([begin + min((SLICE[kind] for kind in kinds), default=SLICE["samples"]), *turns, newest + AHEAD])
+            batch = await stretch(conn, begin, end, kinds=kinds)
+            if len(batch):
+                now = max(now, last_received(batch))
+                found += fold.refill(batch, now, newest - end)
+            begin = end
+        return found
+
+    # ── Late readings ───────────────────────────────────────────────────────────────────────────────────────────────
     async def refold(self) -> None:
         """Fold the stretches to which late readings belong again, from the store and from a fresh state."""
-        late, found = dict(self._late), list[Found]()
-        for watcher in self.watchers:
-            if watcher.detector.by_reception:
-                continue
-            memory = int(watcher.detector.memory * SECOND)
-            for kind, span in late.items():
-                # One terminal's late fixes concern that terminal; what cameras and sensors say is judged together.
-                devices = sorted(span.devices) if kind == "fixes" else None
-                state = watcher.detector.start(self.site)
-                again = Watcher(watcher.rule, watcher.detector, state)
-                async with self.pool.connection() as conn:
-                    now = 0
-                    async for batch in stretches(conn, span.since - memory, span.until + 1, devices):
-                        now = max(now, _last_received(batch))
-                        found += again.step(batch, now, self.site)
-                # What is judged only when its moment is over is judged now.
-                found += again.step(Batch(), max(now, span.until) + SETTLED, self.site)
-        await self._save([(rule, f) for rule, f in found if f.until >= min(s.since for s in late.values())])
-        self._late.clear()
+        late, found = dict(self._fold.late), list[Found]()
+        for kind, stretch_ in late.items():
+            for group in stretch_.groups(apart=int(SETTLED)):
+                for watcher in self._fold.watchers:
+                    if not watcher.detector.by_reception and kind in reads(watcher.detector):
+                        found += await self._again(watcher, kind, group)
+                if kind == "fixes":
+                    await self._correct_visits(group, found)
+        await self._save(found)
+        self._fold.late.clear()
         log.info("late_readings_folded_again", kinds=sorted(late), findings=len(found))
 
-    async def _record(self, found: list[Found]) -> None:
-        if found or self._visited:
-            await self._retrying(lambda: self._save(found))
+    async def _again(self, watcher: Watcher, kind: str, group: LateGroup) -> list[Found]:
+        """What one detector finds in a late stretch, from a fresh state."""
+        site, found = self._fold.site, list[Found]()
+        again = Watcher.fresh(watcher.rule, watcher.detector, site)
+        # One terminal's late fixes and one sensor's late samples concern that device; what cameras say is judged
+        # together.
+        devices = None if kind == "sightings" else sorted(group.devices)
+        kinds = [k for k in KINDS if k in reads(watcher.detector)]
+        async with self.pool.connection() as conn:
+            now, begin = 0, group.since - int(refold_memory(watcher.detector) * SECOND)
+            seconds = min(SLICE[k] for k in kinds) / SECOND
+            async for batch in stretches(conn, begin, group.until + 1, devices, kinds, seconds):
+                now = max(now, last_received(batch))
+                found += again.step(batch, now, site)
+        # What is judged only when its moment is over is judged now.
+        found += again.step(Batch(), max(now, group.until) + SETTLED, site)
+        return [(rule, finding) for rule, finding in found if finding.until >= group.since]
 
+    async def _correct_visits(self, group: LateGroup, found: list[Found]) -> None:
+        """Make the stored visits what they are with the late fixes, and tell those detectors that live on them."""
+        fold, devices = self._fold, sorted(group.devices)
+        memory = int(fold.visits.memory * SECOND)
+        since, until = group.since - memory, group.until + 2 * memory
+        async with self.pool.connection() as conn:
+            stored = await visits_within(conn, since, until, devices)
+            before = await last_before(conn, devices, since)
+            parts = [b.fixes async for b in stretches(conn, since, until + 1, devices, ["fixes"], 6 * 3600)]
+            fixes = np.concatenate([*parts, await first_after(conn, devices, until + 1)])
+            fixes = fixes[np.lexsort((fixes["device"], fixes["at"]))]
+            done = refold(fold.visits, fold.site, stored, before, fixes, fold.newest_fixes(devices), (since, until))
+            async with conn.transaction():
+                await strike_visits(conn, done.correction.struck)
+                await write_visits(conn, done.correction.told)
+        fold.visits.adopt(fold.stays, done.state, done.present, done.begun)
+        struck = [visit._replace(left=-1) for visit in done.correction.struck]
+        if changes := struck + done.correction.told:
+            found += fold.receive(Batch(visits=visit_rows(changes)), _now())
+
+    # ── What is found ───────────────────────────────────────────────────────────────────────────────────────────────
     async def _save(self, found: list[Found]) -> None:
-        if not found and not self._visited:
+        told: list[Visit] = self._fold.told
+        if not found and not told:
             return
         async with self.pool.connection() as conn:
-            await write_visits(conn, self._visited)
+            await write_visits(conn, told)
+            await mark_suspects(conn, (suspect for _, finding in found for suspect in finding.suspects))
             await conn.commit()
-            self._visited.clear()
-            alerts = await record_findings(conn, found, site=self.site, duty=self.duty, now=datetime.now(UTC))
+            told.clear()
+            alerts = await record_findings(conn, found, site=self._fold.site, duty=self.duty, now=datetime.now(UTC))
         for alert in alerts:
             log.info("alert", rule=alert.rule, subject=alert.subject, zone=alert.zone, state=alert.state, id=alert.id)
 
     async def _clear(self) -> None:
         async with self.pool.connection() as conn:
-            await clear_quiet(conn, self.rules, datetime.now(UTC))
+            await clear_quiet(conn, self._fold.rules, datetime.now(UTC))
 
     async def _retrying(self, work: Callable[[], Any]) -> None:
         """Do it until the database lets us: detection waits, it is never skipped."""
@@ -256,16 +215,7 @@ class Watch:
 
     def _measure(self, batch: Batch) -> None:
         if len(batch):
-            WATCH_LAG.set(max(0.0, (_now() - _last_received(batch)) / SECOND))
-
-
-def _grown(newest: NDArray[np.int64], rows: Rows) -> NDArray[np.int64]:
-    missing = int(rows["device"].max(initial=-1)) + 1 - len(newest)
-    return np.append(newest, np.zeros(missing, np.int64)) if missing > 0 else newest
-
-
-def _last_received(batch: Batch) -> int:
-    return max(int(rows["received"].max()) for rows in (batch.fixes, batch.sightings, batch.samples) if len(rows))
+            WATCH_LAG.set(max(0.0, (_now() - last_received(batch)) / SECOND))
 
 
 def _now() -> int:

@@ -15,6 +15,7 @@ from psycopg import AsyncConnection, errors
 
 from detectors.base import Batch
 from devices.readings import FIX, CommandAck, Flag, Rows, rows
+from devices.site import moment
 from store.copy_in import COLUMNS, array, payload
 from store.database import announce
 from store.rejects import Reject, StoredReject, get_reject, list_rejects, mark_replayed, write_rejects
@@ -31,6 +32,7 @@ __all__ = [
     "last_positions",
     "list_rejects",
     "mark_replayed",
+    "mark_suspects",
     "newest_received",
     "one_per_key",
     "stretch",
@@ -43,6 +45,10 @@ RecordAck: TypeAlias = Callable[[AsyncConnection, CommandAck], Awaitable[object]
 
 ALARM: Final = int(Flag.SOS | Flag.MAN_DOWN)  # 33 in the SQL below
 NO_POSITION: Final = int(Flag.NO_POSITION)  # 16 in the SQL below
+
+_SUSPECT: Final = b"""
+UPDATE %s f SET flags = f.flags | 64 FROM unnest(%%(device)s::int4[], %%(at)s::timestamptz[]) AS s (device, at)
+WHERE (f.device, f.at) = (s.device, s.at) AND f.at BETWEEN %%(first)s AND %%(last)s AND f.flags & 64 = 0"""  # SUSPECT
 
 _COPY_FIXES: Final = b"""
 COPY fixes (device, at, received, lon, lat, speed, heading, accuracy, battery, flags) FROM STDIN (FORMAT binary)"""
@@ -87,6 +93,16 @@ SELECT * FROM unnest(%b::int4[], %b::timestamptz[], %b::timestamptz[], %s::text[
 ON CONFLICT DO NOTHING
 RETURNING device, (extract(epoch FROM at) * 1000000)::int8, (extract(epoch FROM received) * 1000000)::int8,
           quantity, value"""
+
+
+async def mark_suspects(conn: AsyncConnection, suspects: Iterable[tuple[int, int]]) -> None:
+    """Flag fixes, named by (device id, at in UTC µs), that a detector does not believe. They stay as they are."""
+    named = sorted(set(suspects))
+    if named:
+        at = [moment(at) for _, at in named]
+        values = {"device": [device for device, _ in named], "at": at, "first": min(at), "last": max(at)}
+        await conn.execute(_SUSPECT % b"fixes", values)
+        await conn.execute(_SUSPECT % b"last_positions", values)
 
 
 async def write_batch(

@@ -5,14 +5,15 @@ Times are UTC µs (int) throughout, as in the arrays. Every query is bounded in 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
+from datetime import timedelta
 from typing import Any, Final
 
 import numpy as np
 from psycopg import AsyncConnection
 
 from detectors.base import Batch
-from devices.readings import SAMPLE, SECOND, SIGHTING, Rows, rows
+from devices.readings import FIX, SAMPLE, SECOND, SIGHTING, Rows, rows
 from devices.site import micros, moment
 from store.copy_in import COLUMNS, from_arrays
 
@@ -49,6 +50,20 @@ _LATE_ALARMS: Final = (
     WHERE received >= %(since)s AND at < %(since)s AND flags & 33 <> 0  -- Flag.SOS | Flag.MAN_DOWN
     LIMIT %(limit)s"""
 )
+_LAST_BEFORE: Final = (
+    _AS_ARRAYS
+    % b"""
+    SELECT f.* FROM unnest(%(devices)s::int[]) AS d (id), LATERAL (
+        SELECT * FROM fixes WHERE device = d.id AND at < %(before)s AND at >= %(since)s ORDER BY at DESC LIMIT 1
+    ) AS f"""
+)
+_FIRST_AFTER: Final = (
+    _AS_ARRAYS
+    % b"""
+    SELECT f.* FROM unnest(%(devices)s::int[]) AS d (id), LATERAL (
+        SELECT * FROM fixes WHERE device = d.id AND at >= %(since)s AND at < %(until)s ORDER BY at LIMIT 1
+    ) AS f"""
+)
 _LAST_POSITIONS: Final = (
     _AS_ARRAYS
     % b"""
@@ -72,10 +87,20 @@ class StretchTooLong(ValueError):
     """A stretch holds more than :data:`MOST_ROWS` rows of one kind; the message says which."""
 
 
-async def stretch(conn: AsyncConnection, since: int, until: int, devices: Sequence[int] | None = None) -> Batch:
+KINDS: Final = frozenset({"fixes", "sightings", "samples"})
+
+
+async def stretch(
+    conn: AsyncConnection,
+    since: int,
+    until: int,
+    devices: Sequence[int] | None = None,
+    kinds: Collection[str] = KINDS,
+) -> Batch:
     """The stored readings with ``since <= at < until`` (UTC µs), of all devices or of those with these ids.
 
-    Each kind is ordered by time and device. Memory is about 200 bytes a fix while it is read.
+    Each kind of ``kinds`` is ordered by time and device, the others are empty. Memory is about 200 bytes a fix while it
+    is read.
 
     Raises:
         StretchTooLong: more than :data:`MOST_ROWS` rows; take :func:`stretches`.
@@ -87,9 +112,9 @@ async def stretch(conn: AsyncConnection, since: int, until: int, devices: Sequen
         "limit": MOST_ROWS + 1,
     }
     batch = Batch(
-        await _fixes(conn, _FIXES, values),
-        await _fetched(conn, SIGHTING, _SIGHTINGS, values),
-        await _fetched(conn, SAMPLE, _SAMPLES, values),
+        await _fixes(conn, _FIXES, values) if "fixes" in kinds else rows(FIX),
+        await _fetched(conn, SIGHTING, _SIGHTINGS, values) if "sightings" in kinds else rows(SIGHTING),
+        await _fetched(conn, SAMPLE, _SAMPLES, values) if "samples" in kinds else rows(SAMPLE),
     )
     for kind, found in (("fixes", batch.fixes), ("sightings", batch.sightings), ("samples", batch.samples)):
         if len(found) > MOST_ROWS:
@@ -98,12 +123,17 @@ async def stretch(conn: AsyncConnection, since: int, until: int, devices: Sequen
 
 
 async def stretches(
-    conn: AsyncConnection, since: int, until: int, devices: Sequence[int] | None = None, seconds: float = 600.0
+    conn: AsyncConnection,
+    since: int,
+    until: int,
+    devices: Sequence[int] | None = None,
+    kinds: Collection[str] = KINDS,
+    seconds: float = 600.0,
 ) -> AsyncIterator[Batch]:
     """The same in slices of so many seconds of event time, in order; slices without a reading are left out."""
     step = max(1, int(seconds * SECOND))
     for begin in range(since, until, step):
-        batch = await stretch(conn, begin, min(begin + step, until), devices)
+        batch = await stretch(conn, begin, min(begin + step, until), devices, kinds)
         if len(batch):
             yield batch
 
@@ -136,6 +166,18 @@ async def last_positions(conn: AsyncConnection, received_after: int | None = Non
     """The newest fix with a place of each device, shape (n,) of FIX; all, or those received after a moment (UTC µs)."""
     after = None if received_after is None else moment(received_after)
     return await _fixes(conn, _LAST_POSITIONS, {"received_after": after})
+
+
+async def last_before(conn: AsyncConnection, devices: Sequence[int], before: int, days: int = 7) -> Rows:
+    """The last fix of each device (id) before a moment (UTC µs), shape (n,) of FIX, within so many days."""
+    since = moment(before) - timedelta(days=days)
+    return await _fixes(conn, _LAST_BEFORE, {"devices": list(devices), "before": moment(before), "since": since})
+
+
+async def first_after(conn: AsyncConnection, devices: Sequence[int], since: int, days: int = 7) -> Rows:
+    """The first fix of each device (id) at or after a moment (UTC µs), shape (n,) of FIX, within so many days."""
+    until = moment(since) + timedelta(days=days)
+    return await _fixes(conn, _FIRST_AFTER, {"devices": list(devices), "since": moment(since), "until": until})
 
 
 async def track(conn: AsyncConnection, device: int, since: int, until: int, limit: int = 100_000) -> Rows:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from psycopg import AsyncConnection
 
@@ -30,6 +31,28 @@ async def write_visits(conn: AsyncConnection, visits: Sequence[Visit]) -> None:
     )
 
 
+async def strike_visits(conn: AsyncConnection, visits: Sequence[Visit]) -> None:
+    """Remove visits that never took place, as late fixes have shown."""
+    if visits:
+        await conn.execute(
+            "DELETE FROM visits v USING unnest(%s::int[], %s::text[], %s::timestamptz[]) AS s (device, zone, entered)"
+            " WHERE (v.device, v.zone, v.entered) = (s.device, s.zone, s.entered)",
+            ([v.device for v in visits], [v.zone for v in visits], [moment(v.entered) for v in visits]),
+        )
+
+
+async def visits_within(
+    conn: AsyncConnection, since: int, until: int, devices: Sequence[int] | None = None
+) -> list[Visit]:
+    """The visits of all devices, or of those with these ids, that lie in part in a stretch (UTC µs), in order."""
+    cursor = await conn.execute(
+        'SELECT device, zone, entered, "left" FROM visits WHERE entered <= %s AND ("left" IS NULL OR "left" > %s)'
+        " AND (%s::int[] IS NULL OR device = ANY(%s)) ORDER BY entered, device, zone",
+        (moment(until), moment(since), devices, devices),
+    )
+    return [_visit(row) for row in await cursor.fetchall()]
+
+
 async def visits_spanning(conn: AsyncConnection, since: int) -> list[Visit]:
     """The visits that had begun and not ended at ``since`` (UTC µs), by device."""
     cursor = await conn.execute(
@@ -37,7 +60,9 @@ async def visits_spanning(conn: AsyncConnection, since: int) -> list[Visit]:
         " ORDER BY device, zone, entered",
         (moment(since), moment(since)),
     )
-    return [
-        Visit(device, zone, micros(entered), None if left is None else micros(left))
-        for device, zone, entered, left in await cursor.fetchall()
-    ]
+    return [_visit(row) for row in await cursor.fetchall()]
+
+
+def _visit(row: tuple[Any, ...]) -> Visit:
+    device, zone, entered, left = row
+    return Visit(device, zone, micros(entered), None if left is None else micros(left))

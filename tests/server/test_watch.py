@@ -21,7 +21,8 @@ from devices.readings import FIX, NAN, SECOND, SIGHTING, Flag, Rows, rows
 from devices.site import Site
 from devices.site_folder import read_folder
 from server import watch as watch_module
-from server.watch import Watch, split_late
+from server.fold import split_late
+from server.watch import Watch
 from store.readings import write_batch
 from store.registry import load_duty, load_rules, load_site, save_site
 
