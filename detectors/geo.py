@@ -16,6 +16,7 @@ import shapely
 from numpy.typing import ArrayLike, NDArray
 from shapely.geometry.base import BaseGeometry
 
+from detectors.raster import Raster
 from devices.readings import SECOND
 from devices.site import Zone
 
@@ -137,7 +138,7 @@ class ZoneIndex:
     def __init__(self, zones: Sequence[Zone], reach: float = 30.0) -> None:
         self.zones = tuple(zones)
         self.shapes = [z.geometry if z.geometry.area > 0 else widened(z.geometry, reach) for z in self.zones]
-        self._tree = shapely.STRtree(self.shapes)
+        self._raster = Raster(self.shapes) if self.shapes else None
         none = (np.inf, np.inf, -np.inf, -np.inf)
         self._bounds = tuple(map(float, shapely.total_bounds(self.shapes))) if self.shapes else none
 
@@ -151,8 +152,7 @@ class ZoneIndex:
     def pairs(self, lon: Floats, lat: Floats) -> tuple[Ids, Ids]:
         """For places of shape (n,): sorted (place, zone) index pairs of the zones that hold them, edges included."""
         near = np.flatnonzero(self.near_any(lon, lat))  # NaN compares false
-        if not len(near):
+        if self._raster is None or not len(near):
             return near, near
-        place, zone = self._tree.query(shapely.points(lon[near], lat[near]), predicate="intersects")
-        order = np.lexsort((zone, place))
-        return near[place[order]], zone[order]
+        place, zone = self._raster.pairs(lon[near], lat[near])
+        return near[place], zone
