@@ -63,9 +63,13 @@ class Track:
 class Cameras:
     """The cameras of a site that look at people and boats; columns of shape (n,) in the order of ``devices``."""
 
-    def __init__(self, seed: int, devices: Sequence[Device], ground: Ground, start: int) -> None:
+    def __init__(
+        self, seed: int, devices: Sequence[Device], ground: Ground, start: int, haze: float = 0.0, shake: float = 1.0
+    ) -> None:
+        """Of what is as far off as a camera's range, exp(-``haze``) is still made out; ``shake`` multiplies the error
+        of the places."""
         self.devices = tuple(devices)
-        self._ground = ground
+        self._ground, self._haze, self._shake = ground, haze, shake
         self.keys: Keys = np.array([name_key(seed, "camera", d.code) for d in devices], np.uint64)
         spots = [ground.frame.spot(d.lon, d.lat) for d in devices]
         self.x, self.y = np.array(spots, np.float64).reshape(-1, 2).T
@@ -124,12 +128,13 @@ class Cameras:
             return
         keys, look = bodies.keys[slot] ^ self.keys[camera] ^ _SALTS[label], self._look[camera]
         share = distance[row, column][pair] / self.range[camera]
-        hits = np.flatnonzero(uniform(keys, SEEN, look) < _SEEN[label] * (1.0 - 0.35 * share**2))
+        clear = (1.0 - 0.35 * share**2) * np.exp(-self._haze * share)
+        hits = np.flatnonzero(uniform(keys, SEEN, look) < _SEEN[label] * clear)
         camera, slot, label = camera[hits], slot[hits], label[hits]
         keys, look, share = keys[hits], look[hits], share[hits]
         noise = normals(keys, (CONFIDENCE, WRONG_X, WRONG_Y), look)
         sure = _SURE[label] - 0.18 * share + 0.06 * noise[0]
-        wrong = 1.5 + 0.006 * share * self.range[camera]  # m: a pixel is wider far off
+        wrong = self._shake * (1.5 + 0.006 * share * self.range[camera])  # m: a pixel is wider far off
         x, y = bodies.x[slot] + wrong * noise[1], bodies.y[slot] + wrong * noise[2]
         pace = np.hypot(bodies.vx[slot], bodies.vy[slot])
         loses = uniform(keys, BREAK, look) < (BREAKS[0] + BREAKS[1] * pace) * self._period[camera] / SECOND
