@@ -9,8 +9,10 @@ from typing import Any, Final, Literal
 
 from alerts.case import Actor, Refused, check_note
 from alerts.rules import Rule, Severity
+from alerts.severity import Rise, risen
+from alerts.suppression import About, Suppression
 from detectors.base import Finding, Sentence
-from devices.site import CHINA, moment
+from devices.site import CHINA, Site, moment
 
 AlertState = Literal["open", "acknowledged", "cleared", "void"]
 
@@ -47,7 +49,24 @@ class Alert:
     case_id: int | None = None
     acked_by: str | None = None
     acked_at: datetime | None = None
+    armed_at: datetime | None = None  # since when it waits for somebody: raised, reopened or told again
+    escalated_at: datetime | None = None  # when its severity rose last
+    ending: Sentence | None = None  # what said that it is over; None: it goes on, or was quiet for too long
+    suppressed: Suppression | None = None  # why it is not told; of one that is over: why it was not
+    group_key: str = ""  # what alerts of one group have in common; "": its rule makes no groups
+    group_id: int | None = None  # the first alert of its group
+    merged_into: int | None = None  # the alert of the same episode that has taken it in
     id: int = 0
+
+    @property
+    def live(self) -> bool:
+        """Whether it goes on, as far as is known."""
+        return self.state in ("open", "acknowledged")
+
+    @property
+    def about(self) -> About:
+        """What decides whether it is told."""
+        return About(self.id, self.rule, self.kind, self.subject, self.zone, self.area, self.severity)
 
     @property
     def fingerprint(self) -> str:
@@ -80,6 +99,7 @@ def alert_from(rule: Rule, finding: Finding, now: datetime, *, historical: bool)
         score=finding.score,
         sentence=finding.sentence,
         evidence=finding.evidence,
+        armed_at=now,
     )
 
 
@@ -104,6 +124,9 @@ def void(alert: Alert, actor: Actor, note: str) -> Alert:
     _may(actor, ("operator", "supervisor", "admin"), "作废预警", "void alerts")
     if alert.state == "void":
         raise _wrong_state(alert, "作废", "voided")
+    if alert.merged_into is not None:
+        into = alert.merged_into
+        raise Refused("state", f"该预警已并入预警 {into}，请处理后者", f"it was merged into alert {into}: void that")
     check_note(note, needed=True)
     return replace(alert, state="void")
 
@@ -111,6 +134,38 @@ def void(alert: Alert, actor: Actor, note: str) -> Alert:
 def cleared(alert: Alert) -> Alert:
     """Nothing was found for so long that it is over."""
     return replace(alert, state="cleared")
+
+
+def rearmed(alert: Alert, now: datetime) -> Alert:
+    """It was over, or is found to go on only now: it waits for somebody again, whoever had taken it before."""
+    return replace(
+        alert, state="open", historical=False, acked_by=None, acked_at=None, ending=None, suppressed=None, armed_at=now
+    )
+
+
+def escalated(alert: Alert, rule: Rule, now: datetime) -> tuple[Alert, Rise | None]:
+    """The alert with the severity that is its own by now, and the step that made it rise; None when it stays."""
+    if alert.suppressed is not None or alert.historical:
+        return alert, None
+    armed = alert.armed_at or alert.raised_at
+    severity, step = risen(alert.severity, rule.escalate, state=alert.state, count=alert.count, armed_at=armed, now=now)
+    return (replace(alert, severity=severity, escalated_at=now), step) if step else (alert, None)
+
+
+def group_key(rule: Rule, zone: str, area: str | None, site: Site) -> str:
+    """What the alerts of one group have in common: the rule, and the zone or the area of the rule's level.
+
+    An area without one of that level above it stands for itself; so does what belongs to no area. "": no groups.
+    """
+    if rule.group == "none":
+        return ""
+    if rule.group == "site":
+        return f"{rule.code}|"
+    if rule.group == "zone":
+        return f"{rule.code}|zone|{zone}"
+    lineage = site.lineage(area or "")
+    of_level = (code for code in lineage if site.areas[code].level == rule.group)
+    return f"{rule.code}|area|{next(of_level, area or '')}"
 
 
 def site_clock(at: datetime) -> str:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.rules import Rule, RuleError, build_detector, rule_from, rule_to
+from alerts.rules import Rule, RuleError, build_detector, check_together, rule_from, rule_to
 from detectors import DETECTORS
 
 ROW: dict[str, Any] = {
@@ -23,7 +23,7 @@ ROW: dict[str, Any] = {
 
 def test_a_short_row_takes_the_defaults() -> None:
     rule = rule_from(ROW)
-    assert (rule.open_case, rule.deadline, rule.dispatch, rule.settings) == (True, "4h", "none", {})
+    assert (rule.open_case, rule.deadline, rule.dispatch, rule.settings) == (True, "", "none", {})
 
 
 def test_whole_numbers_do_for_durations() -> None:
@@ -55,6 +55,13 @@ def test_whole_numbers_do_for_durations() -> None:
         ("clear_after", float("nan")),
         ("settings", [1]),
         ("colour", "red"),
+        ("escalate", [{"to": "huge", "count": 5}]),
+        ("escalate", "10m"),
+        ("group", "village"),
+        ("group_within", 0),
+        ("group_case", True),  # without a group
+        ("inhibited_by", [{"rule": "silence"}]),
+        ("inhibited_by", [{"rule": "silence", "same": "street"}]),
     ],
 )
 def test_what_is_wrong_is_named_with_rule_field_and_value(field: str, value: object) -> None:
@@ -136,3 +143,63 @@ def test_a_setting_that_the_detector_itself_refuses_is_a_rule_error() -> None:
         build_detector(rule_from({**ROW, "settings": {"dwell": -1}}))
     assert (error.value.field, error.value.value) == ("settings.dwell", -1.0)
     assert "above 0" in error.value.problem
+
+
+TOLD: dict[str, Any] = {
+    **ROW,
+    "severity": "low",
+    "escalate": [{"after": "10m", "to": "medium"}, {"count": 5, "night": True, "to": "high"}],
+    "inhibited_by": [{"rule": "silence", "subject": "feed", "same": "site"}],
+    "group": "street",
+    "group_case": True,
+}
+
+
+def test_how_alerts_are_told_is_data_and_comes_out_as_it_went_in() -> None:
+    rule = rule_from(TOLD)
+    assert [(step.to, step.after, step.count, step.night) for step in rule.escalate] == [
+        ("medium", "10m", 0, False),
+        ("high", "", 5, True),
+    ]
+    assert (rule.inhibited_by[0].same, rule.group, rule.group_within) == ("site", "street", 600.0)
+    assert rule_from(rule_to(rule)) == rule
+
+
+@pytest.mark.parametrize(
+    ("field", "rows", "named"),
+    [
+        ("escalate", [{"to": "high", "after": "10 min"}], "escalate.after"),
+        ("escalate", [{"to": "high"}], "escalate.to"),
+        ("escalate", [{"to": "high", "night": True, "at": "22:00"}], "escalate.at"),
+        ("inhibited_by", [{"rule": "x", "same": "site", "object": "feed"}], "inhibited_by.object"),
+        ("escalate", [{"to": "low", "count": 5}], "escalate.to"),  # not above the rule's own
+        ("inhibited_by", [{"rule": "fishing_ban", "same": "site"}], "inhibited_by.rule"),  # itself
+    ],
+)
+def test_a_wrong_field_of_a_step_is_named(field: str, rows: object, named: str) -> None:
+    with pytest.raises(RuleError) as error:
+        rule_from({**TOLD, field: rows})
+    assert error.value.field == named
+
+
+def test_a_call_for_help_of_high_severity_has_no_inhibitor() -> None:
+    row = {**ROW, "detector": "sos", "inhibited_by": TOLD["inhibited_by"]}
+    with pytest.raises(RuleError, match="never kept silent"):
+        rule_from(row)
+    assert rule_from({**row, "severity": "medium"}).inhibited_by
+
+
+def test_rules_name_each_other_and_not_in_a_circle() -> None:
+    def rule(code: str, *by: str) -> Rule:
+        return rule_from(
+            {**ROW, "code": code, "inhibited_by": [{"rule": b, "same": "site", "subject": "x"} for b in by]}
+        )
+
+    check_together([rule("a", "b"), rule("b", "c"), rule("c", "c")])
+    with pytest.raises(RuleError, match="no such rule") as unknown:
+        check_together([rule("a", "d")])
+    assert unknown.value.rule == "a" and unknown.value.value == "d"
+    with pytest.raises(RuleError, match="circle"):
+        check_together([rule("a", "b"), rule("b", "c"), rule("c", "a")])
+    with pytest.raises(RuleError, match="circle"):
+        check_together([rule("z", "a"), rule("a", "b"), rule("b", "a")])

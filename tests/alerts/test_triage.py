@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from itertools import count
 
 import pytest
 from hypothesis import given
@@ -21,10 +22,14 @@ START = 1_790_000_000 * SECOND
 RULE = Rule("ban", "禁渔", "Ban", "fishing_ban", "high", "fishing", live_within=600, clear_after=300)
 
 
-def finding(since: float, until: float, *, score: float = 0.5, subject: str = "C1", lon: float = 118.0) -> Finding:
+def finding(
+    since: float, until: float, *, score: float = 0.5, subject: str = "C1", lon: float = 118.0, ends: bool = False
+) -> Finding:
     s, u = START + int(since * SECOND), START + int(until * SECOND)
     evidence = {"numbers": {"until": until}}
-    return Finding("fishing_ban", subject, "z", s, u, lon, 31.0, score, Sentence(f"至{until}", f"to {until}"), evidence)
+    return Finding(
+        "fishing_ban", subject, "z", s, u, lon, 31.0, score, Sentence(f"至{until}", f"to {until}"), evidence, ends
+    )
 
 
 class Book:
@@ -32,6 +37,8 @@ class Book:
 
     def __init__(self) -> None:
         self.alerts: list[Alert] = []
+        self.merged: list[Alert] = []
+        self.numbers = count(1)
 
     def record(self, found: Sequence[Finding], now: float, rule: Rule = RULE) -> list[Change]:
         pairs = [(rule, f) for f in found]
@@ -44,8 +51,13 @@ class Book:
         ]
         changes = triage(pairs, current, moment(START + int(now * SECOND)))
         for change in changes:
-            number = change.alert.id or len(self.alerts) + 1
-            self.alerts = [a for a in self.alerts if a.id != number] + [replace(change.alert, id=number)]
+            alert = replace(change.alert, id=change.alert.id or next(self.numbers))
+            self.alerts = [a for a in self.alerts if a.id != alert.id]
+            if change.step == "merged":
+                assert any(a.episode == change.into and a.fingerprint == alert.fingerprint for a in self.alerts)
+                self.merged.append(alert)
+            else:
+                self.alerts.append(alert)
         return changes
 
     def mark(self, state: str) -> None:
@@ -159,12 +171,128 @@ def test_a_place_that_is_unknown_does_not_replace_one_that_is_known() -> None:
     assert book.only.lon == 118.5
 
 
-def test_a_late_finding_between_two_alerts_goes_to_one_of_them() -> None:
+def test_a_late_finding_that_joins_two_alerts_makes_them_one() -> None:
+    book = Book()
+    book.record([finding(0, 10, score=0.9), finding(1000, 1010)], now=1010)
+    older, younger = sorted(book.alerts, key=lambda a: a.episode)
+    kept, gone = book.record([finding(5, 1005)], now=1020)
+    assert (kept.step, kept.alert.id, kept.alert.count, kept.alert.score) == ("extended", older.id, 3, 0.9)
+    assert (kept.alert.first_seen, kept.alert.last_seen) == (older.first_seen, younger.last_seen)
+    assert kept.alert.sentence == younger.sentence, "what was seen last"
+    assert (gone.step, gone.alert.id, gone.alert.state, gone.into) == ("merged", younger.id, "cleared", older.episode)
+    assert book.record([finding(5, 1005), finding(0, 10), finding(1000, 1010)], now=1030) == []
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        ("open", "open", "open"),
+        ("cleared", "open", "open"),
+        ("open", "acknowledged", "acknowledged"),
+        ("acknowledged", "open", "acknowledged"),
+        ("cleared", "acknowledged", "acknowledged"),
+        ("open", "cleared", "cleared"),
+        ("cleared", "cleared", "cleared"),
+    ],
+)
+def test_two_made_one_are_what_the_later_part_is_and_taken_over_by_who_took_either(
+    first: str, second: str, expected: str
+) -> None:
     book = Book()
     book.record([finding(0, 10), finding(1000, 1010)], now=1010)
-    (change,) = book.record([finding(5, 1005)], now=1020)
-    assert change.step == "extended" and len(book.alerts) == 2
-    assert book.record([finding(5, 1005)], now=1030) == []
+    for alert, state in zip(sorted(book.alerts, key=lambda a: a.episode), (first, second), strict=True):
+        taken = "zhang" if state == "acknowledged" else None
+        changed = replace(alert, state=state, acked_by=taken, case_id=alert.id * 10)  # type: ignore[arg-type]
+        book.alerts = [changed if a.id == alert.id else a for a in book.alerts]
+    kept, gone = book.record([finding(5, 1005)], now=1020)
+    assert (kept.alert.state, kept.news) == (expected, False)
+    assert kept.alert.acked_by == ("zhang" if expected == "acknowledged" else None)
+    assert (kept.alert.case_id, gone.alert.case_id) == (10, 20), "each case keeps its alert: people work on both"
+
+
+def test_an_alert_that_was_called_false_is_not_made_one_with_another() -> None:
+    book = Book()
+    book.record([finding(0, 10)], now=10)
+    book.mark("void")
+    book.record([finding(1000, 1010)], now=1010)
+    (change,) = book.record([finding(200, 900)], now=1020)  # 190 s from the one, 100 s from the other
+    assert (change.step, change.alert.first_seen) == ("extended", moment(START + 200 * SECOND))
+    assert sorted(a.state for a in book.alerts) == ["open", "void"]
+    assert book.record([finding(200, 900)], now=1030) == []
+
+
+def test_parts_of_one_go_that_turn_out_to_be_one_are_one_alert_and_one_piece_of_news() -> None:
+    book = Book()
+    (change,) = book.record([finding(0, 10), finding(1000, 1010), finding(5, 1012)], now=1020)
+    assert (change.step, change.alert.count, change.alert.state) == ("raised", 3, "open")
+    assert book.merged == []
+
+
+def test_news_of_a_part_is_news_of_the_whole() -> None:
+    book = Book()
+    book.record([finding(0, 10)], now=10)
+    book.mark("cleared")
+    (change,) = book.record([finding(1000, 1010), finding(5, 1012)], now=1020)
+    assert (change.step, change.alert.state, change.alert.id) == ("reopened", "open", 1)
+    history = Book()
+    history.record([finding(0, 10)], now=10_000)
+    assert history.only.historical
+    (change,) = history.record([finding(9000, 9990), finding(5, 9995)], now=10_000)
+    assert (change.step, change.alert.historical, change.alert.state) == ("promoted", False, "open")
+
+
+# ── Findings that end an episode ────────────────────────────────────────────────────────────────────────────────────
+@pytest.mark.parametrize("state", ["open", "acknowledged"])
+def test_an_end_clears_the_alert_with_its_sentence(state: str) -> None:
+    book = Book()
+    book.record([finding(0, 100)], now=100)
+    book.mark(state)
+    (change,) = book.record([finding(0, 130, ends=True)], now=131)
+    assert (change.step, change.ended, change.news, change.alert.state) == ("ended", True, False, "cleared")
+    assert change.alert.ending == Sentence("至130", "to 130")
+    assert (change.alert.sentence.zh, change.alert.count) == ("至100", 1), "what was seen stays"
+    assert book.record([finding(0, 100), finding(0, 130, ends=True)], now=140) == []
+    assert book.record([finding(0, 125)], now=140) == [], "what comes late from before the end does not bring it back"
+
+
+@pytest.mark.parametrize("state", ["cleared", "void"])
+def test_an_end_of_what_is_over_changes_nothing(state: str) -> None:
+    book = Book()
+    book.record([finding(0, 100)], now=100)
+    book.mark(state)
+    assert book.record([finding(0, 130, ends=True)], now=131) == []
+
+
+def test_an_end_without_an_alert_is_nothing() -> None:
+    book = Book()
+    assert book.record([finding(0, 130, ends=True)], now=131) == []
+    book.record([finding(0, 100, subject="C2")], now=131)
+    assert book.record([finding(0, 130, ends=True)], now=131) == []
+    assert book.record([finding(500, 600, subject="C2", ends=True)], now=600) == [], "too far from it"
+
+
+def test_acknowledged_ended_and_seen_again_is_open_again_and_waits_for_somebody() -> None:
+    book = Book()
+    book.record([finding(0, 100)], now=100)
+    book.alerts = [replace(book.only, state="acknowledged", acked_by="zhang", acked_at=moment(START))]
+    book.record([finding(0, 130, ends=True)], now=131)
+    assert book.only.acked_by == "zhang", "who had it stays to be seen until it comes back"
+    (change,) = book.record([finding(200, 210)], now=215)
+    again = change.alert
+    assert (change.step, again.state, again.acked_by, again.acked_at, again.ending) == (
+        "reopened",
+        "open",
+        *(None,) * 3,
+    )
+    assert again.armed_at == moment(START + 215 * SECOND)
+    assert book.record([finding(0, 130, ends=True)], now=220) == [], "the old end, seen again, does not end it"
+
+
+def test_what_began_and_ended_in_one_go_is_told_and_over() -> None:
+    (change,) = Book().record([finding(0, 100), finding(0, 130, ends=True)], now=131)
+    assert (change.step, change.ended, change.alert.state) == ("raised", True, "cleared")
+    (change,) = Book().record([finding(0, 100), finding(0, 130, ends=True), finding(140, 150)], now=151)
+    assert (change.step, change.ended, change.alert.state) == ("raised", False, "open")
 
 
 spans = st.tuples(st.integers(0, 3000), st.integers(0, 400))
@@ -219,21 +347,50 @@ def test_prefixes_suffixes_and_repeats_in_any_cut_give_the_same_alerts(
 
 
 @given(drawn=episodes)
-def test_ends_in_order_give_exactly_the_episodes_unless_a_long_one_joins_two(
+def test_findings_in_order_of_their_ends_give_exactly_the_episodes(
     drawn: list[tuple[tuple[int, int], str]],
 ) -> None:
-    """Against an independent account: never fewer alerts than episodes, and their spans cover just the episodes."""
+    """Against an independent account: one alert for each episode, with its span."""
     rule = replace(RULE, live_within=1e9)
     found, book = _in_order(drawn), Book()
     for f in found:
         book.record([f], now=5000, rule=rule)
-    wanted = _oracle(found, 300)
-    for who, since, until in wanted:
-        inside = [a for a in book.alerts if a.subject == who and moment(since) <= a.first_seen <= moment(until)]
-        assert min(a.first_seen for a in inside) == moment(since)
-        assert max(a.last_seen for a in inside) == moment(until)
-        assert sum(a.count for a in inside) <= len([f for f in found if f.subject == who])
-    assert len(book.alerts) >= len(wanted)
+    assert {(a.subject, a.first_seen, a.last_seen) for a in book.alerts} == {
+        (who, moment(since), moment(until)) for who, since, until in _oracle(found, 300)
+    }
+    assert len(book.alerts) == len(_oracle(found, 300))
+    assert sum(a.count for a in book.alerts) <= len(found)
+
+
+@given(drawn=st.permutations(range(12)), gap=st.integers(50, 600))
+def test_in_whatever_order_they_come_touching_findings_end_as_one_alert(drawn: list[int], gap: int) -> None:
+    """What a worker sees that folds the same stretch in pieces from several sides."""
+    rule, book = replace(RULE, live_within=1e9), Book()
+    found = [finding(n * gap, n * gap + 40) for n in range(12)]
+    for n in drawn:
+        book.record([found[n]], now=8000, rule=rule)
+    assert len(book.alerts) == (1 if gap - 40 <= 300 else 12)
+    assert {a.state for a in book.merged} <= {"cleared"}
+
+
+@given(
+    drawn=st.lists(st.tuples(spans, st.sampled_from(["C1", "C2"]), st.booleans()), max_size=20),
+    replays=st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20)), max_size=20),
+)
+def test_ends_too_can_be_triaged_again_for_ever(
+    drawn: list[tuple[tuple[int, int], str, bool]], replays: list[tuple[int, int]]
+) -> None:
+    """Findings and ends go by in order, ends last of a moment; any stretch of what went by is triaged again at once."""
+    made = [finding(since, since + long, subject=who, ends=ends) for (since, long), who, ends in drawn]
+    found = sorted(made, key=lambda f: (f.until, f.ends, f.since))
+    straight, again = Book(), Book()
+    for n, f in enumerate(found):
+        now = (f.until - START) / SECOND
+        straight.record([f], now=now)
+        again.record([f], now=now)
+        for begin, length in replays:
+            again.record(found[min(begin, n) : min(begin + length, n) + 1], now=now)
+            assert again.alerts == straight.alerts
 
 
 @given(
