@@ -47,7 +47,7 @@ class Clock:
 
 def next_step(clock: Clock, plan: Plan) -> Step | None:
     """What comes next and when; None when nothing does by itself any more."""
-    if clock.reminded < len(plan.remind):
+    if clock.reminded < len(plan.remind) and clock.since < clock.due_at:  # not so when it was reopened late
         percent = plan.remind[clock.reminded]
         return Step("remind", share(clock.since, clock.due_at, percent, working=clock.working), percent)
     if not clock.overdue:
@@ -73,3 +73,12 @@ def after(clock: Clock, step: Step, now: datetime) -> Clock:
     if step.name == "overdue":
         return replace(clock, overdue=True)
     return replace(clock, level=LEVELS.index(step.name) + 1, stepped_at=now)
+
+
+OWNERSHIP_LIMIT, OWNERSHIP_AGAIN = "4wh", "1wd"
+"""How long it may be unclear whose a case is, and how often those who decide are reminded from then on."""
+
+
+def unclear_until(since: datetime, reminded_at: datetime | None) -> datetime:
+    """When those who decide are reminded next of a case that has been nobody's ``since``."""
+    return reckon(since, OWNERSHIP_LIMIT).at if reminded_at is None else reckon(reminded_at, OWNERSHIP_AGAIN).at

@@ -14,11 +14,13 @@ AREAS: Final = "areas.csv"
 UNITS: Final = "units.csv"
 DEVICES: Final = "devices.csv"
 DUTY: Final = "duty.csv"
+CATEGORIES: Final = "categories.csv"
+SUPERVISORS: Final = "supervisors.csv"
 ZONES: Final = "zones.geojson"
 PLANS: Final = "plans.toml"
 RULES: Final = "rules.toml"
-FILES: Final = (SITE, AREAS, UNITS, DEVICES, DUTY, ZONES, PLANS, RULES)
-OPTIONAL: Final = (PLANS,)
+FILES: Final = (SITE, AREAS, UNITS, DEVICES, CATEGORIES, DUTY, SUPERVISORS, ZONES, PLANS, RULES)
+OPTIONAL: Final = (CATEGORIES, SUPERVISORS, PLANS)
 """Files that a folder may lack."""
 
 
@@ -48,9 +50,9 @@ class SiteErrors(ValueError):
 class SiteFolder:
     """A site as its files give it, each table in the order of its file. Devices have id 0.
 
-    ``rules`` and ``duties`` are plain mappings: what they mean is known to ``alerts``, which cannot be imported here.
-    A duty has ``category``, ``area`` and ``unit``. ``lines`` says on which line each record of a file stood; it is
-    left out when folders are compared.
+    ``rules``, ``duties``, ``categories`` and ``supervisors`` are plain mappings: what they mean is known to ``alerts``,
+    which cannot be imported here. A duty has ``category``, ``area`` and ``unit``. ``lines`` says on which line each
+    record of a file stood; it is left out when folders are compared.
     """
 
     name: str
@@ -62,6 +64,8 @@ class SiteFolder:
     plans: tuple[Plan, ...] = ()
     rules: tuple[dict[str, Any], ...] = ()
     duties: tuple[dict[str, str], ...] = ()
+    categories: tuple[dict[str, str], ...] = ()
+    supervisors: tuple[dict[str, str], ...] = ()
     lines: Mapping[str, tuple[int, ...]] = field(default_factory=dict, compare=False, repr=False)
 
     def where(self, file: str, index: int, name: str = "", part: str = "") -> str:

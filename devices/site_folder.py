@@ -17,6 +17,7 @@ from devices.site import Area, Level, Unit
 from devices.site_checks import problems
 from devices.site_contents import (
     AREAS,
+    CATEGORIES,
     DEVICES,
     DUTY,
     FILES,
@@ -24,6 +25,7 @@ from devices.site_contents import (
     PLANS,
     RULES,
     SITE,
+    SUPERVISORS,
     UNITS,
     ZONES,
     SiteError,
@@ -48,7 +50,17 @@ TABLES: Final = {
         ),
         optional=("role", "unit", "interval", "lon", "lat", "aliases", "active", "properties"),
     ),
+    CATEGORIES: Table(
+        CATEGORIES,
+        ("code", "name", "name_en", "severity", "high", "medium", "low", "remind", "supervise"),
+        optional=("severity", "high", "medium", "low", "remind", "supervise"),
+    ),
     DUTY: Table(DUTY, ("category", "area", "unit")),
+    SUPERVISORS: Table(
+        SUPERVISORS,
+        ("area", "unit", "name", "name_en", "account", "office"),
+        optional=("unit", "account", "office"),
+    ),
 }
 _RULE_HEADER: Final = re.compile(r"^[ \t]*\[\[[ \t]*rule[ \t]*\]\]", re.MULTILINE)
 
@@ -81,7 +93,9 @@ def read_folder(path: Path, judge: Callable[[SiteFolder], list[SiteError]] = pro
         zones=reader.read(ZONES, read_zones) or (),
         plans=plans,
         rules=rules,
-        duties=tuple({column: row.text(column) for column in TABLES[DUTY].columns} for row in rows[DUTY]),
+        duties=_cells(DUTY, rows),
+        categories=_cells(CATEGORIES, rows),
+        supervisors=_cells(SUPERVISORS, rows),
         lines={
             RULES: rule_lines,
             PLANS: plan_lines,
@@ -116,7 +130,14 @@ def write_folder(folder: SiteFolder, path: Path) -> None:
         AREAS: [[a.code, a.name, a.name_en, a.level, a.parent] for a in folder.areas],
         UNITS: [[u.code, u.name, u.name_en, u.area, " ".join(u.contacts)] for u in folder.units],
         DEVICES: [_device_cells(device) for device in folder.devices],
-        DUTY: [[duty[column] for column in TABLES[DUTY].columns] for duty in folder.duties],
+        **{
+            file: [[record[column] for column in TABLES[file].columns] for record in records]
+            for file, records in (
+                (CATEGORIES, folder.categories),
+                (DUTY, folder.duties),
+                (SUPERVISORS, folder.supervisors),
+            )
+        },
     }
     files = {
         SITE: tomli_w.dumps({"name": folder.name, "name_en": folder.name_en}).encode(),
@@ -195,6 +216,11 @@ def _rules(text: str, errors: list[SiteError]) -> tuple[tuple[dict[str, Any], ..
         if not isinstance(rule, dict):
             raise SiteError(RULES, f"record {index + 1}", f"{shown(rule)} is no table: begin each rule with [[rule]]")
     return tuple(found), lines if len(lines) == len(found) else ()
+
+
+def _cells(file: str, rows: dict[str, list[Row]]) -> tuple[dict[str, str], ...]:
+    """The records of a table whose cells are all plain text here."""
+    return tuple({column: row.text(column) for column in TABLES[file].columns} for row in rows[file])
 
 
 def _area(row: Row) -> Area:

@@ -15,10 +15,20 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from alerts.duty import DutyMatrix
 from devices.registry import Device, Kind, Registry
 from devices.site import Site
-from devices.site_contents import AREAS, DEVICES, DUTY, FILES, PLANS, RULES, UNITS, ZONES
+from devices.site_contents import (
+    AREAS,
+    CATEGORIES,
+    DEVICES,
+    DUTY,
+    FILES,
+    PLANS,
+    RULES,
+    SUPERVISORS,
+    UNITS,
+    ZONES,
+)
 from devices.site_folder import SiteErrors, SiteFolder, read_folder, write_folder
 from server.service_commands import addresses
 from server.settings import read_settings
@@ -32,7 +42,7 @@ from store.registry import (
     read_site,
     save_site,
 )
-from store.site_check import site_problems
+from store.site_check import book_of, site_problems
 
 site = typer.Typer(
     no_args_is_help=True, help="The site: areas, units, devices, zones, duties and rules, as a folder of files."
@@ -52,7 +62,7 @@ def check(folder: Folder) -> None:
     """Read a site folder and say all that is wrong with it. Needs no database. Exit code 1 if something is."""
     found = _read(folder)
     _print_site(found)
-    matrix = DutyMatrix((duty["category"], duty["area"], duty["unit"]) for duty in found.duties)
+    matrix = book_of(found).matrix()
     place = Site(found.areas, found.zones, found.units, Registry(()))
     for problem in matrix.problems(place, {str(rule["category"]) for rule in found.rules}):
         out.print(Text(f"note: {problem.en} / {problem.zh}", "yellow"))
@@ -101,7 +111,9 @@ def _print_site(found: SiteFolder, saved: Saved | None = None) -> None:
         AREAS: found.areas,
         UNITS: found.units,
         DEVICES: found.devices,
+        CATEGORIES: found.categories,
         DUTY: found.duties,
+        SUPERVISORS: found.supervisors,
         ZONES: found.zones,
         PLANS: found.plans,
         RULES: found.rules,

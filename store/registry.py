@@ -22,7 +22,9 @@ from devices.site import Area, Plan, Season, Site, Unit, Zone
 from devices.site_contents import SiteFolder
 from devices.site_plans import plan_of
 from store.database import announce
-from store.site_saving import Saved, lock_site, save_site
+from store.duties import load_book
+from store.site_lock import lock_site
+from store.site_saving import Saved, save_site
 
 __all__ = [
     "Saved",
@@ -64,6 +66,7 @@ async def read_site(conn: AsyncConnection) -> SiteFolder:
         await lock_site(conn, "shared")
         facts = await _facts(conn)
         devices = await _present(conn, "devices")
+        tables = (await load_book(conn)).tables()
         return SiteFolder(
             name=facts.get("name", ""),
             name_en=facts.get("name_en", ""),
@@ -73,10 +76,9 @@ async def read_site(conn: AsyncConnection) -> SiteFolder:
             zones=tuple(await _zones(conn)),
             plans=tuple(await _plans(conn)),
             rules=tuple(row["body"] for row in await _present(conn, "rules")),
-            duties=tuple(
-                {"category": row["category"], "area": row["area"], "unit": row["unit"]}
-                for row in await _present(conn, "duties")
-            ),
+            duties=tuple(tables["duty"]),
+            categories=tuple(tables["categories"]),
+            supervisors=tuple(tables["supervisors"]),
         )
 
 
@@ -90,8 +92,8 @@ async def load_rules(conn: AsyncConnection) -> list[Rule]:
 
 
 async def load_duty(conn: AsyncConnection) -> DutyMatrix:
-    """The site's duty matrix."""
-    return DutyMatrix((row["category"], row["area"], row["unit"]) for row in await _present(conn, "duties"))
+    """The site's duty matrix, with the kinds of event and the supervisors."""
+    return (await load_book(conn)).matrix()
 
 
 async def add_device(conn: AsyncConnection, device: Device) -> None:

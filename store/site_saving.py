@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from psycopg import AsyncConnection
 from psycopg.sql import SQL, Identifier, Placeholder
@@ -16,9 +16,10 @@ from devices.site import Zone
 from devices.site_contents import AREAS, DEVICES, PLANS, RULES, UNITS, ZONES, SiteError, SiteErrors, SiteFolder
 from devices.site_plans import plan_table
 from store.database import announce
-from store.site_check import check_site
+from store.duties import load_book, save_book
+from store.site_check import book_of, check_site
+from store.site_lock import lock_site
 
-_SITE_LOCK: Final = 0x70677369  # any number that only the site uses as an advisory lock
 _TABLES: Final = {AREAS: "areas", UNITS: "units", DEVICES: "devices", ZONES: "zones", PLANS: "plans", RULES: "rules"}
 _IN_USE: Final = (  # what must be settled before something can leave: its file, what is used and by whom, what to do
     (
@@ -86,6 +87,7 @@ async def save_site(conn: AsyncConnection, folder: SiteFolder) -> Saved:
     }
     async with conn.transaction():
         await lock_site(conn, "exclusive")
+        book = await load_book(conn)
         before = {file: await _codes(conn, table) for file, table in _TABLES.items()}
         left = {file: _without(before[file], after[file]) for file in _TABLES}
         await _refuse(conn, folder, left)
@@ -93,14 +95,9 @@ async def save_site(conn: AsyncConnection, folder: SiteFolder) -> Saved:
         await _put_site(conn, folder)
         await _put_devices(conn, folder.devices)
         await _put_rules(conn, folder)
+        await save_book(conn, book_of(folder), actor="site load", how="site", before=book)
         await announce(conn, kind="site")
     return Saved({file: _without(after[file], before[file]) for file in _TABLES}, left)
-
-
-async def lock_site(conn: AsyncConnection, mode: Literal["exclusive", "shared"]) -> None:
-    """Until the transaction ends, nobody else changes the site; with ``exclusive``, nobody else reads it either."""
-    function = {"exclusive": "pg_advisory_xact_lock", "shared": "pg_advisory_xact_lock_shared"}[mode]
-    await conn.execute(SQL("SELECT {}(%s)").format(Identifier(function)), (_SITE_LOCK,))
 
 
 def _without(codes: Sequence[str], others: Sequence[str]) -> tuple[str, ...]:
@@ -142,7 +139,6 @@ async def _all_leave(conn: AsyncConnection) -> None:
         await conn.execute(SQL("UPDATE {} SET position = NULL").format(Identifier(table)))
     await conn.execute("UPDATE rules SET position = NULL, active = false")
     await conn.execute("UPDATE devices SET position = NULL, active = false, aliases = '{}'")
-    await conn.execute("DELETE FROM duties")
 
 
 async def _put(conn: AsyncConnection, table: str, key: str, rows: Sequence[dict[str, Any]]) -> None:
@@ -231,9 +227,3 @@ def _device_row(device: Device, device_id: int) -> dict[str, Any]:
 async def _put_rules(conn: AsyncConnection, folder: SiteFolder) -> None:
     rules = [{"code": rule["code"], "body": Json(rule), "active": rule.get("active", True)} for rule in folder.rules]
     await _put(conn, "rules", "code", rules)
-    async with conn.cursor() as cursor:
-        await cursor.executemany(
-            "INSERT INTO duties (category, area, unit, position)"
-            " VALUES (%(category)s, %(area)s, %(unit)s, %(position)s)",
-            [{**duty, "position": index} for index, duty in enumerate(folder.duties)],
-        )

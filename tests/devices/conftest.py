@@ -69,6 +69,19 @@ RULE = {
     "settings": {"z": 1, "a": [1.5, "x"]},
 }
 
+KIND = {
+    "code": "sos",
+    "name": "求救",
+    "name_en": "SOS",
+    "severity": "high",
+    "high": "30m",
+    "medium": "",
+    "low": "2wd",
+    "remind": "50",
+    "supervise": "-",
+}
+SUPERVISOR = {"area": DISTRICT, "unit": "", "name": "王某", "name_en": "Wang", "account": "", "office": "fishery"}
+
 
 @pytest.fixture(scope="session")
 def small() -> SiteFolder:
@@ -83,6 +96,8 @@ def small() -> SiteFolder:
         plans=PLANS,
         rules=(RULE,),
         duties=({"category": "sos", "area": DISTRICT, "unit": "fishery"},),
+        categories=(KIND,),
+        supervisors=(SUPERVISOR,),
     )
 
 

@@ -111,6 +111,17 @@ def plans(draw: st.DrawFn, code: str, zones: Sequence[Zone]) -> Plan:
     )
 
 
+def kinds(code: str) -> st.SearchStrategy[dict[str, str]]:
+    """A line of categories.csv; what its cells may be is not judged here."""
+    columns = ("name", "name_en", "severity", "high", "medium", "low", "remind", "supervise")
+    return st.fixed_dictionaries({"code": st.just(code), **dict.fromkeys(columns, names | st.just(""))})
+
+
+people = st.fixed_dictionaries(
+    {"area": st.just(DISTRICT), **dict.fromkeys(("unit", "name", "name_en", "account", "office"), names | st.just(""))}
+)
+
+
 @st.composite
 def sites(draw: st.DrawFn, small: SiteFolder) -> SiteFolder:
     """The small site's areas and unit with anything else."""
@@ -137,6 +148,8 @@ def sites(draw: st.DrawFn, small: SiteFolder) -> SiteFolder:
         plans=tuple(draw(plans(c, visited)) for c in plan_codes),
         rules=tuple({"code": c, **draw(rule)} for c in draw(st.lists(names, max_size=2, unique=True))),
         duties=tuple({"category": c, "area": DISTRICT, "unit": "fishery"} for c in duty_categories),
+        categories=tuple(draw(kinds(c)) for c in duty_categories),
+        supervisors=tuple(draw(st.lists(people, max_size=2))),
     )
 
 

@@ -51,7 +51,20 @@ async def conn(pool: Pool, shijiu: SiteFolder) -> AsyncIterator[AsyncConnection]
 
 
 async def empty(conn: AsyncConnection) -> None:
-    for table in ("cases", "accounts", "duties", "rules", "plans", "zones", "devices", "units", "areas", "site_facts"):
+    for table in (
+        "cases",
+        "accounts",
+        "duties",
+        "categories",
+        "supervisors",
+        "rules",
+        "plans",
+        "zones",
+        "devices",
+        "units",
+        "areas",
+        "site_facts",
+    ):
         await conn.execute(f"DELETE FROM {table}".encode())
 
 
