@@ -133,7 +133,9 @@ class Parser:
             tail = head + (buffer[body] << 8 | buffer[body + 1]) if head <= end else head
             start = tail + 2 if qos else tail
             if start > end or qos > 1:
-                raise ProtocolError(f"a PUBLISH cut short, or not at QoS 0 or 1: {buffer[at : at + 8].hex(' ')}")
+                raise ProtocolError(
+                    f"a PUBLISH cut short, or not at QoS 0 or 1: {buffer[at : min(head, end)].hex(' ')}"
+                )
             if start > size:  # the head of one that is too long
                 return at, start - size
             mid = buffer[tail] << 8 | buffer[tail + 1] if qos else 0
@@ -170,7 +172,7 @@ def _long_length(buffer: bytes, at: int) -> tuple[int, int]:
         length |= (byte & 127) << 7 * place
         if byte < 128:
             return length, at + place + 1
-    raise ProtocolError(f"a remaining length of more than four bytes: {buffer[at : at + 5].hex(' ')}")
+    raise ProtocolError(f"a remaining length of more than four bytes: {buffer[at : at + 4].hex(' ')}")
 
 
 _LENGTHS: Final = {CONNACK: 2, PUBACK: 2, UNSUBACK: 2, PINGRESP: 0}

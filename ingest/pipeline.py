@@ -22,8 +22,9 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from detectors.base import Batch
 from devices.readings import SECOND
 from devices.registry import Registry
+from ingest.express import express
 from ingest.listener import Listener, Message
-from ingest.steps import check_area, check_place, check_time, decode, resolve
+from ingest.steps import check_area, check_place, check_time, decode, join, resolve
 from ingest.work import Directory, Work
 from store.readings import RecordAck, one_per_key, write_batch
 
@@ -114,7 +115,7 @@ class Pipeline:
     async def process(self, messages: Sequence[Message]) -> None:
         """Run messages through the steps; each is stored or kept as a reject, and acknowledged."""
         work = Work(messages)
-        step: Step = decode
+        step: Step = express
         try:
             for step in STEPS:
                 await step(self, work)
@@ -196,9 +197,11 @@ async def hand_on(pipeline: Pipeline, work: Work) -> None:
 Step: TypeAlias = Callable[[Pipeline, Work], Awaitable[None]]
 
 STEPS: Final[tuple[Step, ...]] = (
+    express,
     decode,
     resolve,
     check_area,
+    join,
     check_time,
     check_place,
     store,

@@ -31,7 +31,8 @@ _NOWHERE: Final = 1e-6  # degrees about 0/0, what a receiver without a position 
 async def decode(pipeline: Pipeline, work: Work) -> None:
     """Payloads to readings. Rejects: ``unknown_topic`` and what the codec says."""
     fixes, origins = work.fixes.decoded, work.fixes.origins
-    for index, message in work:
+    for index in work.rest:
+        message = work.messages[index]
         if message.skipped:
             work.by_codec["skipped"] += 1
             work.refuse(index, "too_large", f"{message.skipped} bytes, which were not read")
@@ -82,8 +83,10 @@ async def resolve(pipeline: Pipeline, work: Work) -> None:
 async def check_area(pipeline: Pipeline, work: Work) -> None:
     """The area in the topic is the device's share. Reject: ``wrong_area``."""
     directory = pipeline.directory
-    shares = [share_of(message.topic) for message in work.messages]
-    numbers = np.array([directory.share_id(share) for share in shares], np.int32)
+    shares = {index: share_of(work.messages[index].topic) for index in work.rest}
+    numbers = np.full(len(work.messages), NO_SHARE, np.int32)
+    for index, share in shares.items():
+        numbers[index] = directory.share_id(share)
 
     def detail(index: int, device: int) -> str:
         wanted = directory.registry.by_id(device)
@@ -105,6 +108,11 @@ async def check_area(pipeline: Pipeline, work: Work) -> None:
         else:
             right.append((index, ack))
     work.acks = right
+
+
+async def join(pipeline: Pipeline, work: Work) -> None:
+    """The fixes of the express lane beside the others: from here on all are checked alike."""
+    work.join()
 
 
 async def check_time(pipeline: Pipeline, work: Work) -> None:

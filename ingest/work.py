@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import repeat
 from typing import Any, Final
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.base import Batch
+from devices.codecs.patrolgrid import fix_topic
 from devices.readings import FIX, SAMPLE, SIGHTING, CommandAck, Fix, Rows, Sample, Sighting, rows
 from devices.registry import Registry
 from ingest.listener import Message
@@ -30,14 +31,24 @@ class Directory:
         self.active: NDArray[np.bool_] = np.zeros(registry.size, bool)
         self.share: NDArray[np.int32] = np.full(registry.size, OTHER_SHARE, np.int32)
         self._ids: dict[str, int] = {}
+        self._lanes: dict[str, int] = {}
         for device in registry.devices:
             self._ids.update(dict.fromkeys((device.code, *device.aliases), device.id))
             self.active[device.id] = device.active
+            if device.active:
+                self._lanes.update(
+                    {fix_topic(device.share, name): device.id for name in (device.code, *device.aliases)}
+                )
             self.share[device.id] = self.shares.setdefault(device.share, len(self.shares))
 
     def ids(self, addresses: Sequence[str]) -> NDArray[np.int32]:
         """The device ids of addresses, UNKNOWN where there is none, shape (n,)."""
         return np.fromiter(map(self._ids.get, addresses, repeat(UNKNOWN)), np.int32, len(addresses))
+
+    def own_fixes(self, topics: Sequence[str]) -> NDArray[np.int32]:
+        """The ids of the devices that send fixes on these topics of the own contract, shape (n,): active ones, in their
+        own area. UNKNOWN for every other topic."""
+        return np.fromiter(map(self._lanes.get, topics, repeat(UNKNOWN)), np.int32, len(topics))
 
     def share_id(self, share: str | None) -> int:
         """A number for a topic's area segment, to compare with ``share``."""
@@ -71,7 +82,8 @@ class Kind:
     def keep(self, good: NDArray[np.bool_]) -> None:
         """Go on with these rows only."""
         if not good.all():
-            self.addresses = [a for a, g in zip(self.addresses, good.tolist(), strict=True) if g]
+            if self.addresses:
+                self.addresses = [a for a, g in zip(self.addresses, good.tolist(), strict=True) if g]
             self.rows, self.origin = self.rows[good], self.origin[good]
 
 
@@ -84,6 +96,9 @@ class Work:
         self.fixes, self.sightings, self.samples = Kind(FIX), Kind(SIGHTING), Kind(SAMPLE)
         self.acks: list[tuple[int, CommandAck]] = []
         self.rejects: dict[int, Reject] = {}
+        self.rest: Sequence[int] = range(len(messages))  # what the express lane has left
+        self.express: Rows = rows(FIX)  # the fixes it has taken, and the message of each
+        self.express_origin: NDArray[np.intp] = np.zeros(0, np.intp)
         self.stored = False
         self.committed = Batch()  # what is new, once stored
 
@@ -123,5 +138,10 @@ class Work:
             if index not in self.rejects:
                 self.refuse(index, reason, detail(kind, row))
 
-    def __iter__(self) -> Iterator[tuple[int, Message]]:
-        return enumerate(self.messages)
+    def join(self) -> None:
+        """Put what the express lane has taken beside the other fixes."""
+        if len(self.express):
+            kind = self.fixes
+            kind.rows = np.concatenate([self.express, kind.rows])
+            kind.origin = np.concatenate([self.express_origin, kind.origin])
+            kind.addresses = ()

@@ -243,6 +243,11 @@ _KINDS: Final = {
 }
 
 
+def fix_topic(share: str, device: str) -> str:
+    """The topic on which a device sends its fixes."""
+    return f"pg/v1/{share}/{device}/fix"
+
+
 class PatrolGridCodec:
     """The codec of the own contract; see the module for what it accepts."""
 

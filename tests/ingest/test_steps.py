@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,8 +16,9 @@ from hypothesis import strategies as st
 
 from devices.readings import SECOND, Flag
 from devices.registry import Registry
+from ingest.express import express
 from ingest.listener import Message
-from ingest.pipeline import STEPS, store
+from ingest.pipeline import STEPS, Step, store
 from ingest.work import Directory, Work
 
 NOW = 1_732_230_000
@@ -64,10 +66,10 @@ message = st.builds(
 )
 
 
-async def prepared(messages: list[Message], registry: Registry) -> Work:
+async def prepared(messages: list[Message], registry: Registry, steps: Sequence[Step] = BEFORE_STORE) -> Work:
     pipeline: Any = SimpleNamespace(directory=Directory(registry), future_limit=300.0, backfill_days=30.0)
     work = Work(messages)
-    for step in BEFORE_STORE:
+    for step in steps:
         await step(pipeline, work)
     return work
 
@@ -97,6 +99,17 @@ def test_every_message_is_accounted_for(registry: Registry, messages: list[Messa
     placed = fixes[fixes["flags"] & Flag.NO_POSITION == 0]
     assert ((np.abs(placed["lon"]) <= 180) & (np.abs(placed["lat"]) <= 90)).all()
     assert not (fixes["device"] == 3).any()  # it is switched off
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(messages=st.lists(message, max_size=12))
+def test_the_express_lane_changes_nothing(registry: Registry, messages: list[Message]) -> None:
+    fast = asyncio.run(prepared(messages, registry))
+    slow = asyncio.run(prepared(messages, registry, [step for step in BEFORE_STORE if step is not express]))
+    assert sorted(rows_of(fast), key=repr) == sorted(rows_of(slow), key=repr)
+    assert fast.rejects == slow.rejects
+    assert fast.acks == slow.acks
+    assert fast.by_codec == slow.by_codec
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -1,0 +1,111 @@
+"""Fixes in bulk: what is taken is what the codec makes of each message, and nothing of one reaches into another."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from devices.codec import Undecodable
+from devices.codecs.fix_columns import fix_arrays, single_fixes
+from devices.codecs.patrolgrid import PatrolGridCodec
+from devices.readings import FIX, Fix, Rows, rows
+
+CODEC = PatrolGridCodec()
+NUMBERS = st.one_of(st.integers(-5, 400), st.floats(-1e3, 1e12), st.sampled_from([0, 360, 360.0, 1e300, -1e300]))
+FIELDS = st.fixed_dictionaries(
+    {
+        "t": st.one_of(st.floats(1.7e9, 1.8e9), st.integers(0, 10**12), st.just("2026-11-22T08:00:00+08:00"), NUMBERS),
+        "lon": NUMBERS,
+        "lat": NUMBERS,
+    },
+    optional={
+        "spd": st.one_of(st.none(), NUMBERS),
+        "hdg": st.one_of(st.none(), NUMBERS),
+        "acc": st.one_of(st.none(), NUMBERS),
+        "bat": st.one_of(st.none(), NUMBERS),
+        "crs": st.sampled_from(["wgs84", "gcj02", "bd09", "x"]),
+        "sos": st.booleans(),
+        "x": st.one_of(st.text(max_size=5), st.lists(st.integers(), max_size=2), st.dictionaries(st.text(), st.none())),
+    },
+)
+PLAIN = b'{"t": 1732230000.123, "lon": 118.88, "lat": 31.47, "spd": 1.2, "hdg": 360, "acc": null, "bat": 88}'
+FRAGMENTS = st.sampled_from(
+    [b"{", b"}", b"[", b"]", b",", b'"', b"\\", b":", b"1", b'"t":1', b'"lon":1', b'"lat":1', b"null", b"\xff", b" "]
+)
+BROKEN = st.one_of(
+    st.binary(max_size=12),
+    st.lists(FRAGMENTS, max_size=12).map(b"".join),
+    st.tuples(st.integers(0, len(PLAIN)), FRAGMENTS).map(lambda cut: PLAIN[: cut[0]] + cut[1] + PLAIN[cut[0] :]),
+    st.integers(0, len(PLAIN)).map(lambda end: PLAIN[:end]),
+)
+PAYLOADS = st.lists(st.one_of(st.just(PLAIN), FIELDS.map(lambda f: json.dumps(f).encode()), BROKEN), max_size=25)
+
+
+def by_codec(payload: bytes) -> Rows | None:
+    """What the codec makes of one message; None when it refuses all or part of it."""
+    try:
+        readings = CODEC.decode("pg/v1/S/T1/fix", payload, 7)
+    except Undecodable:
+        return None
+    assert all(isinstance(reading, Fix) for reading in readings)
+    with np.errstate(over="ignore"):
+        table: Any = [(1, *reading[1:]) for reading in readings]
+        return rows(FIX, table)
+
+
+def same(taken: Rows, wanted: Rows) -> None:
+    for name in FIX.names or ():
+        if name not in ("device", "received"):
+            np.testing.assert_array_equal(taken[name], wanted[name], name)
+
+
+@given(PAYLOADS)
+@settings(max_examples=300, deadline=None)
+@example([b'{"t":1,"lon":1,"lat":1,"x":[0', b'{"a":1}]}', b'{"t":1,"lon":1,"lat":1},{"t":2,"lon":2,"lat":2}'])
+@example([b'{"t":1,"lon":1,"lat":1,"x":"}', b'","t":2,"lon":2,"lat":2}'])
+@example([b'{"t":1,"lon":1,"lat":1,"x":"\\"}', b'{"t":2,"lon":2,"lat":2}"}'])
+@example([b'{"t":1,"lon":1,"lat":1}\n', b' {"t":2,"lon":2,"lat":2}', b"", PLAIN])
+def test_single_fixes_are_as_the_codec_has_them(payloads: list[bytes]) -> None:
+    fixes, taken = single_fixes(payloads)
+    assert len(fixes) == taken.sum()
+    for place, index in enumerate(np.flatnonzero(taken)):
+        wanted = by_codec(payloads[index])
+        assert wanted is not None, payloads[index]
+        assert len(wanted) == 1
+        same(fixes[place : place + 1], wanted)
+
+
+@given(st.lists(st.one_of(PAYLOADS.map(lambda some: b"[" + b",".join(some) + b"]"), BROKEN), max_size=6))
+@settings(max_examples=150, deadline=None)
+def test_arrays_are_as_the_codec_has_them(payloads: list[bytes]) -> None:
+    fixes, counts, taken = fix_arrays(payloads)
+    assert len(counts) == taken.sum()
+    assert len(fixes) == counts.sum()
+    ends = np.cumsum(counts)
+    for count, end, index in zip(counts, ends, np.flatnonzero(taken), strict=True):
+        wanted = by_codec(payloads[index])
+        assert wanted is not None, payloads[index]
+        assert len(wanted) == count
+        same(fixes[end - count : end], wanted)
+
+
+@pytest.mark.parametrize(
+    "bad", [b"{}", b"null", b'{"t":1e12,"lon":1,"lat":1}', b'{"t":1,"lon":1,"lat":1,"spd":-1}', b"\xff"]
+)
+def test_one_bad_payload_leaves_the_others_in_the_lane(bad: bytes) -> None:
+    payloads = [PLAIN] * 50
+    payloads[17] = bad
+    fixes, taken = single_fixes(payloads)
+    if bad != b"\xff":  # a byte that no JSON text holds: then all take the long way
+        assert not taken[17]
+        assert taken.sum() == len(fixes) == 49
+
+
+def test_plain_ones_are_all_taken() -> None:
+    assert single_fixes([PLAIN] * 40)[1].all()
+    assert fix_arrays([b"[" + PLAIN + b"," + PLAIN + b"]"] * 3)[2].all()
