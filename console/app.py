@@ -19,7 +19,9 @@ from starlette.middleware.gzip import GZipMiddleware
 
 from console.api.alerts import alerts
 from console.api.cases import cases
+from console.api.categories import categories
 from console.api.devices import devices
+from console.api.dispatch import dispatch
 from console.api.live import stream
 from console.api.me import me, session
 from console.api.probes import probes
@@ -99,7 +101,20 @@ def create_app(
     )
     app.state.security_headers, app.state.files = headers, Files(directory=static)
     add_handlers(app)
-    for router in (session, me, site, devices, alerts, cases, rejects, stream, probes, pages):
+    for router in (
+        session,
+        me,
+        site,
+        categories,
+        devices,
+        alerts,
+        dispatch,
+        cases,
+        rejects,
+        stream,
+        probes,
+        pages,
+    ):
         app.include_router(router)
     app.mount("/static", app.state.files, name="static")
     return app

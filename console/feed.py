@@ -93,7 +93,7 @@ async def _alert(conn: AsyncConnection, alert_id: int) -> News | None:
     case = None if alert.case_id is None else await get_case(conn, alert.case_id)
 
     def seen_by(sight: Sight) -> bool:
-        return sight.alert(alert.area, case.unit if case else None)
+        return sight.alert(alert.area, case.unit if case else None, case.called if case else ())
 
     return News("alert", alert_out(alert).model_dump_json().encode(), seen_by)
 
@@ -107,7 +107,7 @@ async def _case(conn: AsyncConnection, case_id: int) -> News | None:
     before = await units_before(conn, case_id)
 
     def seen_by(sight: Sight) -> bool:
-        return sight.case(case.area, case.unit)
+        return sight.case(case.area, case.unit, case.called)
 
     def lost_by(sight: Sight) -> bool:
         return sight.own_unit in before

@@ -6,6 +6,7 @@ and above inside their area, to a unit for its own people and those in its area,
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from devices.registry import Device
@@ -39,17 +40,20 @@ class Sight:
             return (bool(self.unit) and device.unit == self.unit) or (self.areas is not None and self.area(device.area))
         return self.area(device.area)
 
-    def case(self, area: str | None, unit: str | None) -> bool:
-        """Whether a case in this area and of this unit may be seen."""
-        return unit == self.own_unit if self.own_unit is not None else self.area(area)
+    def case(self, area: str | None, unit: str | None, called: Collection[str] = ()) -> bool:
+        """Whether a case in this area, of this unit, to which others are ``called`` with a part, may be seen."""
+        if self.own_unit is not None:
+            return unit == self.own_unit or self.own_unit in called
+        return self.area(area)
 
-    def alert(self, area: str | None, case_unit: str | None) -> bool:
-        """Whether an alert in this area, whose case (if any) is with this unit, may be seen.
+    def alert(self, area: str | None, case_unit: str | None, called: Collection[str] = ()) -> bool:
+        """Whether an alert in this area, whose case (if any) is with this unit and those ``called``, may be seen.
 
-        A unit sees the alerts of its own cases, and those in its area if it is given one.
+        A unit sees the alerts of the cases it works on, and those in its area if it is given one.
         """
         if self.own_unit is not None:
-            return case_unit == self.own_unit or (self.areas is not None and self.area(area))
+            worked_on = case_unit == self.own_unit or self.own_unit in called
+            return worked_on or (self.areas is not None and self.area(area))
         return self.area(area)
 
     def rejects(self) -> bool:

@@ -48,6 +48,9 @@ class Settings(BaseSettings):
     batch_size: int = Field(10_000, ge=1, le=60_000, description="Most messages in one transaction")
     future_limit: float = Field(300.0, gt=0, description="Seconds a device's clock may be ahead before it is a reject")
     backfill_days: float = Field(30.0, gt=0, description="Days a reading may be old before it is a reject")
+    dispatch_patience: float = Field(
+        120.0, gt=0, description="Seconds in which a terminal is to acknowledge an order before the next is offered it"
+    )
     fix_days: int = Field(90, ge=1, description="Days for which fixes, sightings and samples are kept")
     snapshot_days: int = Field(30, ge=1, description="Days after which a sighting's snapshot reference is removed")
     reject_days: int = Field(90, ge=1, description="Days for which rejects are kept")

@@ -24,13 +24,15 @@ from server.publisher import Publisher
 from server.services import Addresses
 from server.settings import Settings
 from server.watch import Watch
-from store.casebook import record_arrivals, record_command_ack
+from store.casebook import record_arrivals, record_command_ack, reoffer
 from store.readings import apply_retention
+from store.supervision import remind_and_supervise
 
 log = structlog.get_logger()
 
 RETENTION_EVERY = 3600.0  # seconds
 ARRIVALS_EVERY = 2.0
+SUPERVISION_EVERY = 30.0
 
 
 class Worker:
@@ -73,6 +75,7 @@ class Worker:
             tasks.create_task(self._pipeline.run(), name="pipeline")
             tasks.create_task(deliver(self._pool, channels), name="deliver")
             tasks.create_task(self._notice_arrivals(), name="arrivals")
+            tasks.create_task(self._supervise(), name="supervision")
             tasks.create_task(self._keep(), name="retention")
 
     def reload(self, site: Site, rules: Sequence[Rule], duty: DutyMatrix) -> None:
@@ -96,13 +99,26 @@ class Worker:
         await self._watch.batches.put(batch)
 
     async def _notice_arrivals(self) -> None:
+        """Write arrivals into the timelines, and offer orders that nobody takes to the next terminal."""
         while True:
             try:
                 async with self._pool.connection() as conn:
                     await record_arrivals(conn)
+                async with self._pool.connection() as conn:
+                    await reoffer(conn, patience=self._settings.dispatch_patience)
             except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
                 log.warning("arrivals_wait_for_database", error=str(error).strip())
             await asyncio.sleep(ARRIVALS_EVERY)
+
+    async def _supervise(self) -> None:
+        """Remind of deadlines, and supervise what is overdue."""
+        while True:
+            try:
+                async with self._pool.connection() as conn:
+                    await remind_and_supervise(conn)
+            except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
+                log.warning("supervision_waits_for_database", error=str(error).strip())
+            await asyncio.sleep(SUPERVISION_EVERY)
 
     async def _keep(self) -> None:
         """Apply retention now and every hour; what it removed is in the log."""

@@ -36,15 +36,19 @@ from store.alerts import (
     update_alert,
     void_alert,
 )
-from store.cases import CASES, act, get_case, insert_case, list_cases, next_number, report_case
+from store.case_list import list_cases
+from store.cases import CASES, act, get_case, insert_case, next_number, report_case
 from store.database import announce
-from store.dispatch import candidates, record_arrivals, record_command_ack, send_nearest
+from store.dispatch import record_arrivals, record_command_ack, send_nearest
 from store.entries import append, case_entries, first, lock_book
 from store.notices import case_notices, enqueue_to_unit
+from store.reoffer import asked_terminals, reoffer
+from store.standings import candidates
 
 __all__ = [
     "acknowledge_alert",
     "act",
+    "asked_terminals",
     "candidates",
     "case_alerts",
     "case_entries",
@@ -57,6 +61,7 @@ __all__ = [
     "record_arrivals",
     "record_command_ack",
     "record_findings",
+    "reoffer",
     "report_case",
     "void_alert",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -14,15 +14,15 @@ from alerts import chain
 from alerts.case import Actor, Case, Origin, Part, Refused, Wish, check_note, stored
 from alerts.chain import stale
 from alerts.duty import DutyMatrix
-from alerts.notice import command, message
 from alerts.opening import case_number, case_reported
 from alerts.rules import Severity
-from alerts.transitions import ACTION_NAMES, Status
+from alerts.transitions import STATUS_NAMES
 from detectors.base import Sentence
 from devices.site import CHINA, Site
 from store.database import announce
 from store.entries import append, entries_since, first, lock_book, step
-from store.notices import enqueue, enqueue_to_unit
+from store.letters import letter_facts
+from store.telling import tell
 
 CASES = Counter("patrolgrid_cases_total", "Cases by category and how they began", ["category", "origin"])
 
@@ -34,7 +34,6 @@ CASE_SELECT: Final = (
     " AS parts"
     " FROM cases c LEFT JOIN devices d ON d.id = c.terminal"
 )
-_UNIT_HEARS_OF: Final = frozenset({"open", "assign", "dispatch", "return", "reopen"})
 
 
 def case_of(row: dict[str, Any]) -> Case:
@@ -59,46 +58,6 @@ async def read_cases(conn: AsyncConnection, where: str, arguments: Sequence[obje
 async def get_case(conn: AsyncConnection, case_id: int) -> Case | None:
     """One case; None when there is none."""
     return next(iter(await read_cases(conn, "WHERE c.id = %s", (case_id,))), None)
-
-
-async def list_cases(
-    conn: AsyncConnection,
-    *,
-    status: Status | None = None,
-    unit: str | None = None,
-    areas: Collection[str] | None = None,
-    overdue: bool | None = None,
-    limit: int = 100,
-    before: int | None = None,
-    now: datetime | None = None,
-) -> tuple[list[Case], int | None]:
-    """Cases, the newest first, and what to give as ``before`` for the next page, or None.
-
-    ``unit`` "" asks for the queue of those whose ownership is unclear; ``areas`` are area codes.
-    ``overdue`` True asks for those not ended and past their deadline, False for all others.
-    """
-    where, arguments = ["true"], list[object]()
-    if status is not None:
-        where.append("c.status = %s")
-        arguments.append(status)
-    if unit == "":
-        where.append("c.unit IS NULL")
-    elif unit is not None:
-        where.append("c.unit = %s")
-        arguments.append(unit)
-    if areas is not None:
-        where.append("c.area = ANY(%s)")
-        arguments.append(sorted(areas))
-    if overdue is not None:
-        late = "(c.due_at < %s AND c.status NOT IN ('closed', 'void', 'merged'))"
-        where.append(late if overdue else f"NOT {late}")
-        arguments.append(now or datetime.now(UTC))
-    if before is not None:
-        where.append("(c.opened_at, c.id) < (SELECT opened_at, id FROM cases WHERE id = %s)")
-        arguments.append(before)
-    ordered = f"WHERE {' AND '.join(where)} ORDER BY c.opened_at DESC, c.id DESC LIMIT %s"
-    found = await read_cases(conn, ordered, (*arguments, limit + 1))
-    return found[:limit], found[limit - 1].id if len(found) > limit else None
 
 
 async def next_number(conn: AsyncConnection, now: datetime) -> str:
@@ -257,37 +216,18 @@ async def take_step(
     """
     if after != case:
         await update_case(conn, after)
-    entry = await append(conn, case.id, action, by, now, note=note, told=told, data=step(case, after, **(data or {})))
-    name = ACTION_NAMES[action]
-    reason = f"{after.number}：{by} {name.zh} / {by}: {name.en}"
-    if ordered:
-        await enqueue(
-            conn,
-            channel="terminal",
-            target=ordered,
-            reason=reason,
-            body=command(after),
-            dedupe=f"case {case.id}|{entry.seq}|terminal",
-            case_id=case.id,
-        )
-    if after.unit and action in _UNIT_HEARS_OF:
-        what = Sentence(name.zh + (f"：{note}" if note else ""), name.en + (f": {note}" if note else ""))
-        await enqueue_to_unit(
-            conn,
-            after.unit,
-            reason=reason,
-            body=message(after, what),
-            dedupe=f"case {case.id}|{entry.seq}|unit",
-            case_id=case.id,
-        )
+    more = {**(data or {}), **await letter_facts(conn, after, action, now)}
+    entry = await append(conn, case.id, action, by, now, note=note, told=told, data=step(case, after, **more))
+    await tell(conn, case, after, entry, ordered)
     await announce(conn, kind="case", id=case.id)
 
 
 async def _check_references(conn: AsyncConnection, wish: Wish) -> None:
-    if wish.unit:
-        cursor = await conn.execute("SELECT 1 FROM units WHERE code = %s", (wish.unit,))
+    """Refuse units, terminals and cases that there are not, and a case that does not go on itself."""
+    for unit in {*wish.units, *([wish.unit] if wish.unit else [])}:
+        cursor = await conn.execute("SELECT 1 FROM units WHERE code = %s", (unit,))
         if await cursor.fetchone() is None:
-            raise Refused("wrong_value", f"没有单位“{wish.unit}”", f"there is no unit {wish.unit!r}")
+            raise Refused("wrong_value", f"没有单位“{unit}”", f"there is no unit {unit!r}")
     if wish.terminal:
         cursor = await conn.execute(
             "SELECT 1 FROM devices WHERE code = %s AND kind = 'terminal' AND active", (wish.terminal,)
@@ -296,3 +236,10 @@ async def _check_references(conn: AsyncConnection, wish: Wish) -> None:
             raise Refused(
                 "wrong_value", f"没有可用终端“{wish.terminal}”", f"there is no active terminal {wish.terminal!r}"
             )
+    if wish.into is not None:
+        into = await get_case(conn, wish.into)
+        if into is None:
+            raise Refused("wrong_value", f"没有编号为 {wish.into} 的案件", f"there is no case {wish.into}")
+        if into.ended:
+            status = STATUS_NAMES[into.status]
+            raise Refused("ended", f"{into.number} {status.zh}，不能并入", f"{into.number} is {status.en}")

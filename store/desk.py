@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from psycopg import AsyncConnection
 
@@ -23,15 +24,20 @@ async def notice_case(conn: AsyncConnection, notice_id: int) -> int | None:
     return row[0] if row else None
 
 
+_HAD: Final = """
+WITH last AS (
+    SELECT data -> 'set' ?| '{unit,parts}' AS moved FROM entries WHERE case_id = %(case)s ORDER BY seq DESC LIMIT 5
+), had AS (
+    SELECT data #>> '{set,unit}' AS unit FROM entries WHERE case_id = %(case)s
+    UNION SELECT part ->> 'unit' FROM entries, jsonb_path_query(data, '$.set.parts[*]') AS part WHERE case_id = %(case)s
+)
+SELECT unit FROM had WHERE unit IS NOT NULL AND (SELECT bool_or(moved) FROM last)
+"""
+
+
 async def units_before(conn: AsyncConnection, case_id: int) -> set[str]:
-    """The units that had a case before, if one of its last five steps gave it to another; else none."""
-    cursor = await conn.execute(
-        "WITH last AS ("
-        "SELECT data -> 'set' ? 'unit' AS moved FROM entries WHERE case_id = %s ORDER BY seq DESC LIMIT 5)"
-        " SELECT DISTINCT data #>> '{set,unit}' FROM entries WHERE case_id = %s AND data #>> '{set,unit}' IS NOT NULL"
-        " AND (SELECT bool_or(moved) FROM last)",
-        (case_id, case_id),
-    )
+    """The units that had a case or a part of it, if one of its last five steps changed that for any; else none."""
+    cursor = await conn.execute(_HAD, {"case": case_id})
     return {unit for (unit,) in await cursor.fetchall()}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,69 +12,61 @@ from psycopg import AsyncConnection
 
 from alerts.case import SYSTEM, Case, Wish
 from alerts.chain import act as decide
-from alerts.dispatch import ARRIVED, FRESH, Choice, ranked
+from alerts.dispatch import ARRIVED, FRESH, Candidate
 from detectors.base import Sentence
 from detectors.geo import distance
-from devices.readings import FIX, NAN, CommandAck, Rows, rows
-from devices.site import micros
+from devices.readings import CommandAck
 from store.cases import read_cases, take_step
 from store.database import announce
 from store.entries import append, lock_book
+from store.standings import candidates
 
 log = structlog.get_logger()
 
 
-async def candidates(conn: AsyncConnection, lon: float, lat: float, now: datetime) -> list[Choice]:
-    """The terminals that could be sent to a place, the nearest first: active, heard of lately, on no other case.
-
-    Nor is any of them what an open case is about: who calls for help is not sent to help.
-    """
-    return ranked(await _free(conn, now), lon, lat, now)
-
-
-async def _free(conn: AsyncConnection, now: datetime) -> Rows:
-    cursor = await conn.execute(
-        "SELECT p.device, p.at, p.received, p.lon, p.lat, p.flags FROM last_positions p"
-        " JOIN devices d ON d.id = p.device"
-        " WHERE d.active AND d.kind = 'terminal' AND p.at > %s - make_interval(secs => %s)"
-        " AND NOT EXISTS (SELECT FROM cases c WHERE c.terminal = d.id AND c.status IN ('dispatched', 'handling'))"
-        " AND d.code NOT IN (SELECT a.subject FROM alerts a JOIN cases c ON c.id = a.case_id"
-        " WHERE c.status NOT IN ('closed', 'void', 'merged'))",
-        (now, FRESH),
-    )
-    found = [
-        (device, micros(at), micros(received), lon, lat, NAN, NAN, NAN, NAN, flags)
-        for device, at, received, lon, lat, flags in await cursor.fetchall()
-    ]
-    return rows(FIX, found)
-
-
 async def send_nearest(conn: AsyncConnection, case: Case, now: datetime) -> Case:
-    """Dispatch a new case to the nearest terminal; the case after it. The book must be locked.
+    """Dispatch a new case to the nearest fit terminal; the case after it. The book must be locked.
 
     When nobody can be sent the timeline says so, and the case stays with the desk.
     """
-    choice = None
-    if case.lon is not None and case.lat is not None:
-        choice = next(iter(await candidates(conn, case.lon, case.lat, now)), None)
-    if choice is None:
+    if case.lon is None or case.lat is None:
+        told = Sentence("案件没有位置，请人工派遣", "the case has no place: dispatch by hand")
+        return await nobody_near(conn, case, now, told)
+    choice = next(iter(await candidates(conn, case.lon, case.lat, now, case_id=case.id)), None)
+    if choice is None or not choice.fit:
         told = Sentence(
             "没有位置有效的空闲终端，请人工派遣", "no free terminal with a fresh position: dispatch by hand"
         )
-        if case.lon is None:
-            told = Sentence("案件没有位置，请人工派遣", "the case has no place: dispatch by hand")
-        await append(conn, case.id, "nobody_near", SYSTEM.name, now, told=told)
-        return case
-    cursor = await conn.execute("SELECT code, name, name_en FROM devices WHERE id = %s", (choice.device,))
-    code, name, name_en = await cursor.fetchone() or ("", "", "")
-    after = decide(case, "dispatch", SYSTEM, Wish(terminal=code), now)
+        return await nobody_near(conn, case, now, told)
+    return await send(conn, case, "dispatch", choice, now, Sentence("最近的空闲终端", "nearest free terminal"), {})
+
+
+async def send(
+    conn: AsyncConnection,
+    case: Case,
+    action: str,
+    choice: Candidate,
+    now: datetime,
+    why: Sentence,
+    data: Mapping[str, Any],
+) -> Case:
+    chosen = choice.standing
+    after = decide(case, action, SYSTEM, Wish(terminal=chosen.code), now)
     away, old = round(choice.distance), round(choice.age)
     told = Sentence(
-        f"最近的空闲终端：{name}（{code}），相距 {away} 米，定位于 {old} 秒前",
-        f"nearest free terminal: {name_en} ({code}), {away} m away, position {old} s old",
+        f"{why.zh}：{chosen.name.zh}（{chosen.code}），相距 {away} 米，定位于 {old} 秒前",
+        f"{why.en}: {chosen.name.en} ({chosen.code}), {away} m away, position {old} s old",
     )
-    data = {"distance": away, "age": old}
-    await take_step(conn, case, after, "dispatch", SYSTEM.name, now, told=told, ordered=code, data=data)
+    data = {**data, "distance": away, "age": old}
+    await take_step(conn, case, after, action, SYSTEM.name, now, told=told, ordered=chosen.code, data=data)
+    return after
+
+
+async def nobody_near(
+    conn: AsyncConnection, case: Case, now: datetime, told: Sentence, data: Mapping[str, Any] | None = None
+) -> Case:
+    after = decide(case, "nobody_near", SYSTEM, Wish(), now)
+    await take_step(conn, case, after, "nobody_near", SYSTEM.name, now, told=told, data=data)
     return after
 
 
@@ -126,8 +119,8 @@ async def record_arrivals(conn: AsyncConnection, now: datetime | None = None, wi
     now = now or datetime.now(UTC)
     cursor = await conn.execute(
         "SELECT c.id, c.version, c.lon, c.lat, p.lon, p.lat FROM cases c JOIN last_positions p ON p.device = c.terminal"
-        " JOIN LATERAL (SELECT action, at FROM entries e WHERE e.case_id = c.id AND action IN ('dispatch', 'arrive')"
-        " ORDER BY seq DESC LIMIT 1) sent ON sent.action = 'dispatch' AND p.at > sent.at"
+        " JOIN LATERAL (SELECT action, at FROM entries e WHERE e.case_id = c.id AND action IN ('dispatch',"
+        " 'reoffer', 'arrive') ORDER BY seq DESC LIMIT 1) sent ON sent.action <> 'arrive' AND p.at > sent.at"
         " WHERE c.status IN ('dispatched', 'handling') AND c.lon IS NOT NULL AND p.at > %s - make_interval(secs => %s)",
         (now, FRESH),
     )
@@ -145,11 +138,11 @@ async def _arrive(conn: AsyncConnection, case_id: int, version: int, away: float
         await lock_book(conn)
         (case,) = await read_cases(conn, "WHERE c.id = %s", (case_id,))
         cursor = await conn.execute(
-            "SELECT action FROM entries WHERE case_id = %s AND action IN ('dispatch', 'arrive')"
+            "SELECT action FROM entries WHERE case_id = %s AND action IN ('dispatch', 'reoffer', 'arrive')"
             " ORDER BY seq DESC LIMIT 1",
             (case_id,),
         )
-        if case.version != version or await cursor.fetchone() != ("dispatch",):
+        if case.version != version or await cursor.fetchone() in (None, ("arrive",)):
             return None  # another worker was first, or somebody acted: next time it is judged anew
         after = decide(case, "arrive", SYSTEM, Wish(), now)
         told = Sentence(

@@ -13,16 +13,15 @@ from alerts.case import Case, Refused
 from alerts.chain import offers
 from alerts.opening import area_at
 from console.answers import alert_out, case_out, notice_out
-from console.api.paging import Before, Limit
 from console.api.refusals import LOGGED_IN, refusals, refused
 from console.auth import Anyone, Caller, Staff
+from console.case_filter import CaseFilter
 from console.desk import Ground, TheDesk
 from console.errors import not_found, wrong_value
 from console.models_cases import (
     CaseDetail,
     CaseOut,
     CasePage,
-    CaseStatus,
     EntryOut,
     PossibleAction,
 )
@@ -35,29 +34,34 @@ CaseId = Annotated[int, Path(ge=1, le=2**63 - 1, description="The case's id")]
 
 
 @cases.get("", summary="The cases, newest first")
-async def read_cases(
-    caller: Anyone,
-    desk: TheDesk,
-    status: Annotated[CaseStatus | None, Query(description="Only those in this status")] = None,
-    unit: Annotated[str | None, Query(max_length=100, description="Only this unit's; `-`: ownership unclear")] = None,
-    overdue: Annotated[bool | None, Query(description="Only those open past their deadline, or all others")] = None,
-    limit: Limit = 50,
-    before: Before = None,
-) -> CasePage:
-    """Those in the account's area; for the role *unit* those of its unit."""
+async def read_cases(caller: Anyone, desk: TheDesk, asked: Annotated[CaseFilter, Query()]) -> CasePage:
+    """Those in the account's area; for the role *unit* those of its unit, and those in which it has a part.
+
+    Several values of one filter: repeated, or with commas between them.
+    """
     own = caller.sight.own_unit
-    wanted = "" if unit == "-" else unit or None
+    wanted = "" if asked.unit == "-" else asked.unit or None
     if own is not None and (not own or wanted not in (None, own)):
         return CasePage(items=[], next=None)
+    areas = caller.sight.areas if own is None else None
+    if asked.area:
+        site = (await desk.ground()).site
+        below = frozenset(code for code in site.areas if asked.area in site.lineage(code))
+        areas = below if areas is None else below & areas
     async with desk.pool.connection() as conn:
         found, more = await list_cases(
             conn,
-            status=status,
-            unit=wanted if own is None else own,
-            areas=caller.sight.areas if own is None else None,
-            overdue=overdue,
-            limit=limit,
-            before=before,
+            status=asked.statuses(),
+            unit=wanted,
+            involved=own if wanted is None else None,
+            areas=areas,
+            categories=asked.categories(),
+            severities=asked.severities(),
+            supervision=asked.supervision,
+            overdue=asked.overdue,
+            text=asked.q,
+            limit=asked.limit,
+            before=asked.before,
         )
         items = await _out(conn, found)
     return CasePage(items=items, next=more)
@@ -92,14 +96,15 @@ async def report(order: NewCase, caller: Staff, desk: TheDesk) -> CaseOut:
 async def read_case(case_id: CaseId, caller: Anyone, desk: TheDesk) -> CaseDetail:
     """The case, its timeline, alerts and notices, and what the account may do with it now."""
     async with desk.pool.connection() as conn:
-        return await _detail(conn, await _seen(conn, case_id, caller), caller)
+        return await _detail(conn, await seen(conn, case_id, caller), caller)
 
 
 @cases.post("/{case_id}/actions", summary="Move a case on", responses=refusals(404, 409))
 async def take_action(case_id: CaseId, order: Action, caller: Staff, desk: TheDesk) -> CaseDetail:
     """One of the `actions` that the case offers. 409 says why not: not from this status, or somebody was faster.
 
-    A unit that hands a case on may not see it afterwards; the answer still shows what was done.
+    A unit that hands a case on may not see it afterwards; the answer still shows what was done. Both cases of a merge
+    must be such as the account may see.
     """
     ground = await desk.ground()
     if order.terminal is not None:
@@ -109,7 +114,9 @@ async def take_action(case_id: CaseId, order: Action, caller: Staff, desk: TheDe
                 f"没有可用终端“{order.terminal}”", f"There is no terminal {order.terminal!r} for you to send"
             )
     async with desk.pool.connection() as conn:
-        await _seen(conn, case_id, caller)
+        await seen(conn, case_id, caller)
+        if order.into is not None:
+            await seen(conn, order.into, caller)
     async with desk.pool.connection() as conn:
         try:
             case = await act(
@@ -127,9 +134,10 @@ async def take_action(case_id: CaseId, order: Action, caller: Staff, desk: TheDe
         return await _detail(conn, await get_case(conn, case_id) or case, caller)
 
 
-async def _seen(conn: AsyncConnection, case_id: int, caller: Caller) -> Case:
+async def seen(conn: AsyncConnection, case_id: int, caller: Caller) -> Case:
+    """The case. Raises Problem (404) when there is none, or the caller may not know of it."""
     case = await get_case(conn, case_id)
-    if case is None or not caller.sight.case(case.area, case.unit):
+    if case is None or not caller.sight.case(case.area, case.unit, case.called):
         raise not_found("该事件", "such case")
     return case
 

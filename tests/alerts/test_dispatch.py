@@ -1,74 +1,99 @@
-"""Whom to send."""
+"""Whom to send, and why others are not sent."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import math
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
-import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.dispatch import nearest, ranked
+from alerts.dispatch import FRESH, NEAR, UNFIT_NAMES, Standing, judged
+from detectors.base import Sentence
 from detectors.geo import distance
-from devices.readings import FIX, NAN, Flag, Rows, rows
-from devices.site import micros
+from devices.readings import Flag
 
 NOW = datetime(2026, 11, 20, 2, 30, tzinfo=UTC)
+NAN = math.nan
 
 
-def positions(*given: tuple[int, float, float, float, int]) -> Rows:
-    """(device, lon, lat, age in seconds, flags)."""
-    return rows(
-        FIX,
-        [
-            (device, micros(NOW) - int(age * 1e6), micros(NOW), lon, lat, NAN, NAN, NAN, NAN, flags)
-            for device, lon, lat, age, flags in given
-        ],
-    )
+def standing(device: int = 1, lon: float = 118.88, lat: float = 31.47, age: float = 5.0, **more: Any) -> Standing:
+    known = Standing(
+        device, f"T{device}", Sentence(f"终端{device}", f"Terminal {device}"), NOW - timedelta(seconds=age), lon, lat,
+        battery=80.0, flags=0,
+    )  # fmt: skip
+    return replace(known, **more)
 
 
 def test_the_nearest_with_its_distance_and_age() -> None:
-    found = positions((1, 118.90, 31.47, 5, 0), (2, 118.881, 31.47, 42, 0))
-    choice = nearest(found, 118.88, 31.47, NOW)
-    assert choice is not None
-    assert (choice.device, choice.age) == (2, 42.0)
-    assert abs(choice.distance - 94.8) < 0.2
+    first, second = judged([standing(1, 118.90), standing(2, 118.881, age=42)], 118.88, 31.47, NOW)
+    assert (first.standing.code, first.age, first.fit) == ("T2", 42.0, True)
+    assert abs(first.distance - 94.8) < 0.2
+    assert second.standing.code == "T1"
 
 
-def test_who_cannot_be_sent() -> None:
-    found = positions(
-        (1, 118.88, 31.47, 601, 0),
-        (2, 118.88, 31.47, 1, int(Flag.SOS)),
-        (3, NAN, NAN, 1, int(Flag.NO_POSITION)),
-        (4, NAN, 31.47, 1, 0),
-        (5, 118.88, 31.47, 1, int(Flag.MAN_DOWN)),
-        (6, 118.88, 31.47, 1, 0),
-        (7, 118.88, 31.47, 1, int(Flag.BACKFILL)),
-    )
-    assert [c.device for c in ranked(found, 118.88, 31.47, NOW)] == [6, 7]
-    assert nearest(found, 118.88, 31.47, NOW, exclude={6, 7}) is None
-    assert nearest(found, 118.88, 31.47, NOW, fit={5, 7}).device == 7  # type: ignore[union-attr]
-    assert nearest(positions(), 118.88, 31.47, NOW) is None
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({"flags": int(Flag.SOS)}, ("help",)),
+        ({"flags": int(Flag.MAN_DOWN)}, ("help",)),
+        ({"flags": int(Flag.SUSPECT)}, ("suspect",)),
+        ({"suspect": True}, ("suspect",)),
+        ({"flags": int(Flag.NO_POSITION), "lon": NAN, "lat": NAN}, ("no_place",)),
+        ({"lon": NAN}, ("no_place",)),
+        ({"lon": 119.10}, ("far",)),
+        ({"age": 601.0}, ("stale",)),
+        ({"offline": True}, ("offline",)),
+        ({"busy": "PG-1"}, ("busy",)),
+        ({"involved": True}, ("involved",)),
+        ({"battery": 14.9}, ("battery",)),
+        ({"battery": NAN}, ()),
+        ({"flags": int(Flag.BACKFILL)}, ()),
+        ({"age": -30.0}, ()),
+        ({"battery": 3.0, "busy": "PG-1", "age": 900.0}, ("stale", "busy", "battery")),
+    ],
+)
+def test_what_speaks_against_one(changed: dict[str, Any], why: tuple[str, ...]) -> None:
+    (found,) = judged([standing(**changed)], 118.88, 31.47, NOW)
+    assert found.unfit == why
+    assert found.age >= 0.0, "a clock that is ahead makes no negative age"
+    assert set(why) <= set(UNFIT_NAMES)
+
+
+def test_nobody_is_asked_twice() -> None:
+    found = judged([standing(1), standing(2, 118.89)], 118.88, 31.47, NOW, asked={"T1"})
+    assert [(c.standing.code, c.unfit) for c in found] == [("T2", ()), ("T1", ("asked",))]
 
 
 def test_of_equally_near_ones_the_newer_position_then_the_lower_id() -> None:
-    found = positions((9, 118.88, 31.47, 9, 0), (8, 118.88, 31.47, 3, 0), (7, 118.88, 31.47, 3, 0))
-    assert [c.device for c in ranked(found, 118.88, 31.47, NOW)] == [7, 8, 9]
+    found = judged([standing(9, age=9), standing(8, age=3), standing(7, age=3)], 118.88, 31.47, NOW)
+    assert [c.standing.device for c in found] == [7, 8, 9]
+    assert judged([], 118.88, 31.47, NOW) == []
 
 
-def test_a_clock_that_is_ahead_makes_no_negative_age() -> None:
-    assert nearest(positions((1, 118.88, 31.47, -30, 0)), 118.88, 31.47, NOW).age == 0.0  # type: ignore[union-attr]
+def test_every_reason_has_words() -> None:
+    assert all(name.zh and name.en.isascii() for name in UNFIT_NAMES.values())
 
 
-places = st.tuples(st.floats(118, 119), st.floats(31, 32), st.floats(-100, 2000))
+places = st.tuples(st.floats(118, 119), st.floats(31, 32), st.floats(-100, 2000), st.booleans())
 
 
 @given(st.lists(places, max_size=20))
-def test_nobody_fit_is_nearer_than_the_nearest(drawn: list[tuple[float, float, float]]) -> None:
-    found = positions(*((n, lon, lat, age, 0) for n, (lon, lat, age) in enumerate(drawn)))
-    choice = nearest(found, 118.5, 31.5, NOW)
-    fresh = found[(micros(NOW) - found["at"]) / 1e6 <= 600]
-    if choice is None:
-        assert len(fresh) == 0
+def test_nobody_fit_is_nearer_than_the_first(drawn: list[tuple[float, float, float, bool]]) -> None:
+    known = [standing(n, lon, lat, age, busy="PG-1" if busy else None) for n, (lon, lat, age, busy) in enumerate(drawn)]
+    found = judged(known, 118.5, 31.5, NOW)
+    fit = [
+        float(distance(one.lon, one.lat, 118.5, 31.5))
+        for one in known
+        if one.busy is None and (NOW - one.at).total_seconds() <= FRESH
+    ]
+    near = [away for away in fit if away <= NEAR]
+    assert len(found) == len(known)
+    assert [c.fit for c in found] == sorted((c.fit for c in found), reverse=True), "the fit ones come first"
+    if near:
+        assert found[0].fit and math.isclose(found[0].distance, min(near))
     else:
-        assert np.isclose(choice.distance, distance(fresh["lon"], fresh["lat"], 118.5, 31.5).min())
+        assert not any(c.fit for c in found)

@@ -17,7 +17,6 @@ from devices.readings import CommandAck
 from devices.site import Site, micros
 from store.casebook import (
     act,
-    candidates,
     case_entries,
     case_notices,
     get_case,
@@ -307,14 +306,6 @@ async def test_arrivals_seen_by_two_workers_are_one(
         told = await asyncio.gather(*(look() for _ in range(4)))
     assert sum(len(cases) for cases in told) == 1
     assert [e.action for e in await case_entries(conn, case.id)].count("arrive") == 1
-
-
-async def test_candidates_for_a_dispatch_by_hand(conn: AsyncConnection, site: Site, place: Any) -> None:
-    await place("T1", 118.88, 31.47)
-    await place("T2", 118.89, 31.47)
-    await place("T3", 118.88, 31.47, age=601)
-    ids = {device.id: device.code for device in site.registry.devices}
-    assert [ids[c.device] for c in await candidates(conn, 118.881, 31.47, NOW)] == ["T1", "T2"]
 
 
 async def test_many_people_on_many_cases_never_wait_in_a_circle(
