@@ -6,7 +6,7 @@ import math
 import re
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from alerts.alert import Alert
@@ -173,5 +173,10 @@ def _beside(raised: Raised, truth: Sequence[Episode]) -> str:
     return "; ".join(
         f"{episode.kind}{f' ({episode.note})' if episode.note else ''}"
         for episode in truth
-        if matches(alert, raised.at, episode) and (episode.subject or episode.zone == alert.zone)
+        if matches(alert, raised.at, episode) or (episode.zone and matches(alert, raised.at, _placed(episode)))
     )
+
+
+def _placed(episode: Episode) -> Episode:
+    """The same as something that a camera may have seen: known by its place, not by its device."""
+    return replace(episode, kind="fishing", subject="", note=f"{episode.note}, boat")

@@ -14,19 +14,25 @@ from devices.site_folder import SiteFolder
 from simulators.bank.fence import fence
 from simulators.bank.forgery import forgery
 from simulators.bank.gauges import flood, gauges
+from simulators.bank.help import help_called
 from simulators.bank.radio import radio
+from simulators.bank.rounds import rounds_day
 from simulators.bank.shore import shore
 from simulators.bank.square import square
 from simulators.bank.stage import Played
+from simulators.bank.water import water
 
 CHAPTERS: Final[Mapping[str, Callable[[SiteFolder, int], Played]]] = {
     "fence": fence,
     "flood": flood,
     "forgery": forgery,
     "gauges": gauges,
+    "help": help_called,
     "radio": radio,
+    "rounds": rounds_day,
     "shore": shore,
     "square": square,
+    "water": water,
 }
 
 

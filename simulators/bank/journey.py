@@ -111,6 +111,14 @@ class Way:
                 self._add(float(times[stops[-1]]), (east, north))
         return self
 
+    def follow(self, journey: Journey, until: float) -> Way:
+        """Do as told in a journey, up to a time."""
+        known = journey.at < until
+        for at, x, y in zip(*(c[known].tolist() for c in (journey.at, journey.x, journey.y)), strict=True):
+            self._add(at, (x, y))
+        self._add(until, journey.spot(until))
+        return self
+
     def journey(self) -> Journey:
         """What has been told."""
         return Journey(self._at, self._places)

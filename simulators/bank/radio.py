@@ -135,12 +135,8 @@ def _indoors(stage: Stage, device: Device, troubles: dict[str, Trouble]) -> None
     station = stage.ground.station(route)
     rests = draw.uniform(1_800, 5_400)
     begin = draw.uniform(600, SECONDS - rests - 600)
-    way = Way(draw, 0.0, (float(route[0, 0]), float(route[0, 1])))
     out = rounds(draw, route, begin)
-    way = Way(draw, 0.0, (float(out.x[0]), float(out.y[0])))
-    for at, x, y in zip(out.at[1:].tolist(), out.x[1:].tolist(), out.y[1:].tolist(), strict=True):
-        if at < begin:
-            way.stay(0.0).go([(x, y)], max(0.3, _pace(way, at, (x, y))))
+    way = Way(draw, 0.0, (float(out.x[0]), float(out.y[0]))).follow(out, begin)
     way.go(stage.ground.on_foot(way.here, station), 1.3)
     sits = way.now
     way.linger(rests, 0.4, 300.0)
@@ -152,8 +148,3 @@ def _indoors(stage: Stage, device: Device, troubles: dict[str, Trouble]) -> None
         trouble.sparse.append((sits + 30, stands - 30, draw.choice((30.0, 60.0, 60.0, 120.0))))
     stage.carry(device, way.journey(), trouble=trouble, shown=Carries(0))
     stage.mark("indoors", sits, min(stands, SECONDS), station, subject=device.code, note="charged under a roof")
-
-
-def _pace(way: Way, at: float, spot: tuple[float, float]) -> float:
-    lasts = max(0.5, at - way.now)
-    return float(((spot[0] - way.here[0]) ** 2 + (spot[1] - way.here[1]) ** 2) ** 0.5 / lasts)
