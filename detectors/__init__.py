@@ -7,12 +7,14 @@ from typing import Any, Final
 from detectors.base import Detector
 from detectors.crowd import Crowd
 from detectors.fishing_ban import FishingBan
+from detectors.hazard import Hazard
 from detectors.silence import Silence
 from detectors.sos import Sos
 
 DETECTORS: Final[dict[str, type[Detector[Any]]]] = {
     "fishing_ban": FishingBan,
     "crowd": Crowd,
+    "hazard": Hazard,
     "silence": Silence,
     "sos": Sos,
 }

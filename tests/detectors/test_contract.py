@@ -35,6 +35,23 @@ SMALL: dict[str, dict[str, Any]] = {
     "fishing_ban": {"dwell": 50.0, "lone_dwell": 80.0, "renew": 20.0, "gap": 30.0, "own_recent": 20.0, "epoch": 130.0},
     "crowd": {"sustain": 30.0, "renew": 20.0, "hold": 20.0, "fresh": 20.0, "longest": 100.0},
     "silence": {"floor": 30.0, "renew": 20.0, "longest": 150.0, "window": 15.0, "factor": 3.0, "feed_least": 3},
+    "hazard": {
+        "tells": ("level", "rise", "stuck", "shift", "odd"),
+        "over_normal": 0.3,
+        "over_normal_alarm": 0.6,
+        "rise": 30.0,
+        "hold": 30.0,
+        "renew": 20.0,
+        "longest": 100.0,
+        "beat": 12.0,
+        "rise_window": 60.0,
+        "stuck_factor": 2.0,
+        "stuck_least": 20.0,
+        "shift_window": 36.0,
+        "slot": 12.0,
+        "season": 300.0,
+        "cycles": 2,
+    },
     "sos": {"repeat": 40.0, "renew": 10.0, "place_within": 120.0, "longest": 60.0},
 }
 KINDS = sorted(DETECTORS)
@@ -64,7 +81,8 @@ def a_site(devices: int = 11) -> Site:
         Device("C3", "camera", "三号", "Three", "A", "A", id=3),
         *(Device(f"T{i}", "terminal", f"巡护{i}", f"Patrol {i}", "A", "A", role="patrol", interval=8.0, id=i)
           for i in TERMINALS),
-        Device("S9", "sensor", "水位", "Gauge", "A", "A", interval=4.0, lon=118.8, lat=31.4, id=SENSOR),
+        Device("S9", "sensor", "水位", "Gauge", "A", "A", interval=4.0, lon=118.8, lat=31.4, id=SENSOR,
+               properties={"normal": 7.6, "low_warn": 7.3}),
         Device("T10", "terminal", "新来", "Newcomer", "A", "A", role="police", interval=8.0, id=LATECOMER),
     ]  # fmt: skip
     return Site([Area("A", "湖区", "Lake", "street")], zones, [], Registry([d for d in known if d.id < devices]))
@@ -154,6 +172,18 @@ def a_terminal(draw: random.Random, device: int, length: int) -> Iterable[tuple[
         t += draw.uniform(6, 10)
 
 
+def a_gauge(draw: random.Random, length: int) -> Iterable[tuple[str, tuple[Any, ...]]]:
+    """A water level that rocks, is lifted at once or by and by, falls, and sometimes stays to the last digit."""
+    lifts = [(draw.uniform(0, length), draw.choice([1.0, 60.0]), draw.choice([0.4, 0.7, -0.4])) for _ in range(4)]
+    stuck = draw.uniform(0.4, 1.2) * length
+    told = value = 7.6
+    for t in np.arange(0.5, length, 4.0):
+        lift = sum(size * min(1.0, (t - at) / takes) for at, takes, size in lifts if at < t < at + 120)
+        value = round(7.6 + lift + 0.01 * math.sin(t / 40) + draw.gauss(0, 0.004), 3)
+        told = told if stuck < t < stuck + 150 else value
+        yield "samples", (SENSOR, t, "water_level", told if draw.random() < 0.99 else draw.choice([99.0, NAN]))
+
+
 def a_world(seed: int, parties: int, crowds: int, length: int) -> World:
     """The rows of one world in order of arrival. One device's rows arrive in order, at most PATIENCE late."""
     draw = random.Random(seed)
@@ -164,9 +194,7 @@ def a_world(seed: int, parties: int, crowds: int, length: int) -> World:
         told += a_crowd(draw, length)
     for device in (*TERMINALS, LATECOMER):
         told += a_terminal(draw, device, length)
-    told += [
-        ("samples", (SENSOR, t, "water_level", 7.6)) for t in np.arange(0.5, length, 4.0)
-    ]  # so the feed never rests
+    told += a_gauge(draw, length)  # so the feed never rests
     told += [("samples", (draw.choice(TERMINALS), t, "online", 0.0)) for t in np.arange(3.0, length, 50.0)]
     found, arrived = [], dict[int, int]()
     for kind, (device, t, *rest) in sorted(told, key=lambda r: (r[1][1], repr(r))):

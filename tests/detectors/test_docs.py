@@ -17,7 +17,7 @@ ROW = re.compile(r"^\| `(\w+)` \| (.+?) \| (.+?) \| (.+?) \|$", re.MULTILINE)
 
 def written(default: Any) -> str:
     if isinstance(default, tuple):
-        return ", ".join(f"`{word}`" for word in default)
+        return ", ".join(f"`{word}`" for word in default) or "none"
     return f"{default:g}"
 
 
