@@ -140,7 +140,7 @@ def check_together(rules: Iterable[Rule]) -> None:
 
 def rule_to(rule: Rule) -> dict[str, Any]:
     """The row of a rule, of plain JSON values, every field written out; ``rule_from`` gives the same rule back."""
-    plain: dict[str, Any] = msgspec.to_builtins(rule)
+    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(rule))  # lists, where the rule has tuples
     return plain
 
 

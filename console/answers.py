@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from codecs import getincrementaldecoder
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, SupportsFloat
 
@@ -13,10 +13,11 @@ import numpy as np
 from alerts.alert import Alert
 from alerts.case import Case
 from alerts.notice import Notice
-from console.models import AlertDetail, AlertOut, Position, RejectOut, Text
+from console.models import AlertDetail, AlertEventOut, AlertOut, Position, RejectOut, Text
 from console.models_cases import CaseOut, NoticeOut, PartOut
 from devices.registry import Device
 from devices.site import moment
+from store.alert_events import AlertEvent
 from store.rejects import PAYLOAD_LISTED, StoredReject
 
 
@@ -41,19 +42,24 @@ def position(fix: np.void, device: Device) -> Position:
     )
 
 
-def alert_out(alert: Alert) -> AlertOut:
-    """An alert without its evidence."""
-    return AlertOut(**_alert_fields(alert))
+def alert_out(alert: Alert, members: int | None = None) -> AlertOut:
+    """An alert without its evidence; ``members`` of its group where the list is by groups."""
+    return AlertOut(**_alert_fields(alert), members=members)
 
 
-def alert_detail(alert: Alert, *, with_evidence: bool) -> AlertDetail:
-    """An alert with its evidence, or without where that shows what may not be seen."""
-    return AlertDetail(**_alert_fields(alert), evidence=dict(alert.evidence) if with_evidence else None)
+def alert_detail(alert: Alert, events: Sequence[AlertEvent], *, with_evidence: bool) -> AlertDetail:
+    """An alert with its events and evidence, or without the latter where that shows what may not be seen."""
+    return AlertDetail(
+        **_alert_fields(alert),
+        events=[AlertEventOut.model_validate(event) for event in events],
+        evidence=dict(alert.evidence) if with_evidence else None,
+    )
 
 
 _PLAIN = (
     *("id", "rule", "kind", "subject", "zone", "severity", "state", "historical", "raised_at", "first_seen"),
-    *("last_seen", "count", "score", "area", "case_id", "acked_by", "acked_at"),
+    *("last_seen", "count", "score", "area", "case_id", "acked_by", "acked_at", "armed_at", "escalated_at"),
+    *("ending", "suppressed", "group_id", "merged_into"),
 )
 
 

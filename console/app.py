@@ -22,10 +22,14 @@ from console.api.cases import cases
 from console.api.categories import categories
 from console.api.devices import devices
 from console.api.dispatch import dispatch
+from console.api.duties import duties
+from console.api.letters import letters
 from console.api.live import stream
 from console.api.me import me, session
+from console.api.ownership import ownership
 from console.api.probes import probes
 from console.api.rejects import rejects
+from console.api.silences import silences
 from console.api.site import site
 from console.desk import Checks, Desk, GroundCache
 from console.errors import add_handlers, plain_traceback
@@ -43,7 +47,10 @@ TAGS: Final = [
     {"name": "site", "description": "The place: zones, areas, units, rules. 辖区与围栏"},
     {"name": "devices", "description": "Terminals, cameras, sensors: positions and tracks. 设备与轨迹"},
     {"name": "alerts", "description": "What was found. 预警"},
+    {"name": "silences", "description": "What is kept from being told, and planned maintenance. 静默与检修"},
     {"name": "cases", "description": "What people handle. 事件"},
+    {"name": "ownership", "description": "Cases that are nobody's, and the joint decision. 权属认定"},
+    {"name": "duties", "description": "Who is responsible for what where. 职责清单"},
     {"name": "rejects", "description": "Messages that could not be taken in. 被拒消息"},
     {"name": "live", "description": "What happens now, by server-sent events. 实时推送"},
     {"name": "monitoring", "description": "For a monitor; no log-in. 运行监测"},
@@ -108,8 +115,12 @@ def create_app(
         categories,
         devices,
         alerts,
+        silences,
         dispatch,
         cases,
+        letters,
+        ownership,
+        duties,
         rejects,
         stream,
         probes,

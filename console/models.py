@@ -186,6 +186,14 @@ class Track(Answer):
     )
 
 
+class SuppressionOut(Answer):
+    """What keeps an alert from being told."""
+
+    by: Literal["silence", "maintenance", "inhibition"]
+    id: int = Field(description="The id of the silence, the maintenance window, or the other alert")
+    reason: Text
+
+
 class AlertOut(Answer):
     """Findings of one episode, deduplicated."""
 
@@ -209,10 +217,29 @@ class AlertOut(Answer):
     case_id: int | None
     acked_by: str | None
     acked_at: AwareDatetime | None
+    armed_at: AwareDatetime = Field(description="Since when it waits for somebody: raised, seen again, or told at last")
+    escalated_at: AwareDatetime | None = Field(description="When its severity rose last")
+    ending: Text | None = Field(description="What said that it is over; null: nothing did")
+    suppressed: SuppressionOut | None = Field(description="Why it is not told; null: it is. Of one that is over: was")
+    group_id: int | None = Field(description="The first alert of its group; null: its rule makes no groups")
+    members: int | None = Field(None, description="In a list by groups: how many of its group were asked for")
+    merged_into: int | None = Field(description="The alert of the same episode that has taken it in")
+
+
+class AlertEventOut(Answer):
+    """Something that happened to an alert since it was raised."""
+
+    at: AwareDatetime
+    actor: str
+    what: str = Field(examples=["acknowledged", "escalated", "suppressed", "released", "ended", "merged"])
+    note: str
+    told: Text = Field(description="What the system says of it; empty where it says nothing")
 
 
 class AlertDetail(AlertOut):
-    """An alert with what it rests on."""
+    """An alert with what it rests on, and what happened to it."""
+
+    events: list[AlertEventOut] = Field(description="Oldest first")
 
     evidence: dict[str, Any] | None = Field(
         description='{"geojson": FeatureCollection, "numbers": {…}}; null where it shows a track you may not see'

@@ -1,9 +1,9 @@
-"""Alerts: rows in and out, and what people and time do to them."""
+"""Alerts: rows in and out, and what people do to them."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -14,21 +14,22 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from alerts import alert as decisions
-from alerts.alert import Alert, AlertState
-from alerts.case import SYSTEM, Actor, Refused
-from alerts.rules import Rule
+from alerts.alert import Alert
+from alerts.case import Actor, Refused
+from alerts.suppression import Suppression
 from detectors.base import Sentence
+from store.alert_events import write_events
 from store.database import announce
-from store.entries import append, lock_book
 
 OPEN_ALERTS = Gauge("patrolgrid_open_alerts", "Alerts that nobody has acknowledged and that have not cleared")
 
-_COLUMNS: Final = (
+COLUMNS: Final = (
     "id, rule, kind, subject, zone, severity, state, historical, episode, raised_at, first_seen, last_seen, count,"
-    " lon, lat, score, sentence_zh, sentence_en, evidence, area, case_id, acked_by, acked_at"
+    " lon, lat, score, sentence_zh, sentence_en, evidence, area, case_id, acked_by, acked_at, armed_at, escalated_at,"
+    " ending_zh, ending_en, suppressed_by, suppressor, suppressed_zh, suppressed_en, group_key, group_id, merged_into"
 )
-_DEFAULT_CLEAR: Final = Rule("default", "-", "-", "-", "low", "-").clear_after  # for alerts whose rule is gone
-_AT_ONCE: Final = 500  # alerts cleared in one transaction
+MOST_AT_ONCE: Final = 500
+"""Alerts that one may acknowledge in one go."""
 
 
 def storable(value: Any) -> Any:
@@ -47,82 +48,73 @@ def storable(value: Any) -> Any:
 
 
 def alert_of(row: dict[str, Any]) -> Alert:
-    """The alert in a row of ``_COLUMNS``."""
-    return Alert(sentence=Sentence(row.pop("sentence_zh"), row.pop("sentence_en")), **row)
+    """The alert in a row of ``COLUMNS``."""
+    by, suppressor = row.pop("suppressed_by"), row.pop("suppressor")
+    reason = Sentence(row.pop("suppressed_zh"), row.pop("suppressed_en"))
+    zh, en = row.pop("ending_zh"), row.pop("ending_en")
+    return Alert(
+        sentence=Sentence(row.pop("sentence_zh"), row.pop("sentence_en")),
+        suppressed=None if by is None else Suppression(by, suppressor, reason),
+        ending=None if zh is None else Sentence(zh, en),
+        **row,
+    )
 
 
 async def read_alerts(conn: AsyncConnection, where: str, arguments: Sequence[object]) -> list[Alert]:
     """Alerts by a condition. ``where`` is a fixed text of the caller's, never anybody's input."""
     async with conn.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(f"SELECT {_COLUMNS} FROM alerts {where}", arguments)  # noqa: S608 - see above
+        await cursor.execute(f"SELECT {COLUMNS} FROM alerts {where}", arguments)  # noqa: S608 - see above
         return [alert_of(row) for row in await cursor.fetchall()]
 
 
 async def insert_alert(conn: AsyncConnection, alert: Alert) -> int:
     """Store a new alert; its id. Raises UniqueViolation for an episode that is stored already."""
-    fixed = (alert.rule, alert.kind, alert.subject, alert.zone, alert.fingerprint, alert.episode, alert.severity)
+    row = {
+        "rule": alert.rule,
+        "kind": alert.kind,
+        "subject": alert.subject,
+        "zone": alert.zone,
+        "fingerprint": alert.fingerprint,
+        "episode": alert.episode,
+        "area": alert.area,
+        **_changeable(alert),
+    }
     cursor = await conn.execute(
-        "INSERT INTO alerts (rule, kind, subject, zone, fingerprint, episode, severity, area, state, historical,"
-        " raised_at, first_seen, last_seen, count, lon, lat, score, sentence_zh, sentence_en, evidence, case_id,"
-        " acked_by, acked_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s,"
-        " %s, %s, %s) RETURNING id",
-        (*fixed, alert.area, *_changeable(alert)),
+        f"INSERT INTO alerts ({', '.join(row)}) VALUES ({', '.join(['%s'] * len(row))})"  # noqa: S608 - own names
+        " RETURNING id",
+        list(row.values()),
     )
     return int((await cursor.fetchone() or (0,))[0])
 
 
 async def update_alert(conn: AsyncConnection, alert: Alert) -> None:
     """Write everything that can change of an alert."""
+    row = _changeable(alert)
     await conn.execute(
-        "UPDATE alerts SET state = %s, historical = %s, raised_at = %s, first_seen = %s, last_seen = %s, count = %s,"
-        " lon = %s, lat = %s, score = %s, sentence_zh = %s, sentence_en = %s, evidence = %s, case_id = %s,"
-        " acked_by = %s, acked_at = %s WHERE id = %s",
-        (*_changeable(alert), alert.id),
+        f"UPDATE alerts SET {', '.join(f'{name} = %s' for name in row)} WHERE id = %s",  # noqa: S608 - own names
+        (*row.values(), alert.id),
     )
 
 
-def _changeable(alert: Alert) -> tuple[object, ...]:
-    return (
-        *(alert.state, alert.historical, alert.raised_at, alert.first_seen, alert.last_seen, alert.count),
-        *(alert.lon, alert.lat, alert.score, storable(alert.sentence.zh), storable(alert.sentence.en)),
-        *(Jsonb(storable(alert.evidence)), alert.case_id, alert.acked_by, alert.acked_at),
+def _changeable(alert: Alert) -> dict[str, object]:
+    same = (
+        *("severity", "state", "historical", "raised_at", "first_seen", "last_seen", "count", "lon", "lat", "score"),
+        *("case_id", "acked_by", "acked_at", "escalated_at", "group_key", "group_id", "merged_into"),
     )
-
-
-async def list_alerts(
-    conn: AsyncConnection,
-    *,
-    state: AlertState | None = None,
-    rule: str | None = None,
-    areas: Collection[str] | None = None,
-    unit: str | None = None,
-    limit: int = 100,
-    before: int | None = None,
-) -> tuple[list[Alert], int | None]:
-    """Alerts without their evidence, the newest raised first; and ``before`` for the next page, None at the end.
-
-    ``areas`` (codes) and ``unit`` (that of the alert's case) say what may be seen: with both, either will do.
-    """
-    where, arguments = ["true"], list[object]()
-    for column, value in (("state", state), ("rule", rule)):
-        if value is not None:
-            where.append(f"{column} = %s")
-            arguments.append(value)
-    if areas is not None or unit is not None:
-        where.append("(area = ANY(%s) OR case_id IN (SELECT id FROM cases WHERE unit = %s))")
-        arguments += [sorted(areas or ()), unit]
-    if before is not None:
-        where.append("(raised_at, id) < (SELECT raised_at, id FROM alerts WHERE id = %s)")
-        arguments.append(before)
-    columns = _COLUMNS.replace("evidence", "'{}'::jsonb AS evidence")
-    async with conn.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(
-            f"SELECT {columns} FROM alerts WHERE {' AND '.join(where)}"  # noqa: S608 - all of it is written here
-            " ORDER BY raised_at DESC, id DESC LIMIT %s",
-            (*arguments, limit + 1),
-        )
-        found = [alert_of(row) for row in await cursor.fetchall()]
-    return found[:limit], found[limit - 1].id if len(found) > limit else None
+    ending, kept = alert.ending, alert.suppressed
+    return {
+        **{name: getattr(alert, name) for name in same},
+        "armed_at": alert.armed_at or alert.raised_at,
+        "sentence_zh": storable(alert.sentence.zh),
+        "sentence_en": storable(alert.sentence.en),
+        "evidence": Jsonb(storable(alert.evidence)),
+        "ending_zh": storable(ending.zh) if ending else None,
+        "ending_en": storable(ending.en) if ending else None,
+        "suppressed_by": kept.by if kept else None,
+        "suppressor": kept.id if kept else None,
+        "suppressed_zh": kept.reason.zh if kept else "",
+        "suppressed_en": kept.reason.en if kept else "",
+    }
 
 
 async def get_alert(conn: AsyncConnection, alert_id: int) -> Alert | None:
@@ -135,12 +127,46 @@ async def case_alerts(conn: AsyncConnection, case_id: int) -> list[Alert]:
     return await read_alerts(conn, "WHERE case_id = %s ORDER BY id", (case_id,))
 
 
+async def whose(conn: AsyncConnection, alert_ids: Collection[int]) -> dict[int, tuple[str | None, str | None]]:
+    """The area of each of these alerts, and the unit of its case: what decides who may see it."""
+    cursor = await conn.execute(
+        "SELECT a.id, a.area, c.unit FROM alerts a LEFT JOIN cases c ON c.id = a.case_id WHERE a.id = ANY(%s)",
+        (list(alert_ids),),
+    )
+    return {alert_id: (area, unit) for alert_id, area, unit in await cursor.fetchall()}
+
+
 async def acknowledge_alert(conn: AsyncConnection, alert_id: int, actor: Actor, now: datetime | None = None) -> Alert:
     """Somebody looks after it. Raises Refused when that is not allowed, or there is no such alert."""
+    ((_, outcome),) = await acknowledge_alerts(conn, [alert_id], actor, now)
+    if isinstance(outcome, Refused):
+        raise outcome
+    return outcome
+
+
+async def acknowledge_alerts(
+    conn: AsyncConnection, alert_ids: Sequence[int], actor: Actor, now: datetime | None = None
+) -> list[tuple[int, Alert | Refused]]:
+    """Somebody looks after all of these, in one transaction; for each the alert as it is now, or why not.
+
+    Raises:
+        ValueError: more than :data:`MOST_AT_ONCE`.
+    """
+    if len(alert_ids) > MOST_AT_ONCE:
+        raise ValueError(f"{len(alert_ids)} alerts in one go: at most {MOST_AT_ONCE}")
     now = now or datetime.now(UTC)
-    return await _change(
-        conn, alert_id, lambda a: decisions.acknowledge(a, actor, now), "alert_acknowledged", actor, "", now
-    )
+    async with conn.transaction():
+        found = await _locked(conn, alert_ids)
+        outcomes = {n: _decided(found.get(n), n, lambda a: decisions.acknowledge(a, actor, now)) for n in alert_ids}
+        taken = [alert for alert in outcomes.values() if isinstance(alert, Alert)]
+        await conn.execute(
+            "UPDATE alerts SET state = 'acknowledged', acked_by = %s, acked_at = %s WHERE id = ANY(%s)",
+            (actor.name, now, [alert.id for alert in taken]),
+        )
+        await write_events(conn, "acknowledged", [(alert, None) for alert in taken], now, by=actor.name)
+        for alert in taken:
+            await announce(conn, kind="alert", id=alert.id)
+    return list(outcomes.items())
 
 
 async def void_alert(
@@ -148,71 +174,26 @@ async def void_alert(
 ) -> Alert:
     """A false alarm. Its case is not voided with it: that is a decision of its own. Raises Refused."""
     now = now or datetime.now(UTC)
-    return await _change(conn, alert_id, lambda a: decisions.void(a, actor, note), "alert_void", actor, note, now)
-
-
-async def _change(
-    conn: AsyncConnection,
-    alert_id: int,
-    decide: Callable[[Alert], Alert],
-    action: str,
-    actor: Actor,
-    note: str,
-    now: datetime,
-) -> Alert:
     async with conn.transaction():
-        found = await read_alerts(conn, "WHERE id = %s FOR NO KEY UPDATE", (alert_id,))
-        if not found:
-            raise Refused("not_found", f"没有编号为 {alert_id} 的预警", f"there is no alert {alert_id}")
-        after = decide(found[0])
-        await update_alert(conn, after)
-        await announce(conn, kind="alert", id=after.id)
-        if after.case_id is not None:
-            await lock_book(conn)
-            await append(conn, after.case_id, action, actor.name, now, note=note, data={"alert": after.id})
-            await announce(conn, kind="case", id=after.case_id)
+        found = await _locked(conn, [alert_id])
+        after = _decided(found.get(alert_id), alert_id, lambda alert: decisions.void(alert, actor, note))
+        if isinstance(after, Refused):
+            raise after
+        await conn.execute("UPDATE alerts SET state = 'void' WHERE id = %s", (alert_id,))
+        await announce(conn, kind="alert", id=alert_id)
+        await write_events(conn, "void", [(after, None)], now, by=actor.name, note=note)
         return after
 
 
-async def clear_quiet(conn: AsyncConnection, rules: Iterable[Rule], now: datetime) -> list[Alert]:
-    """Clear what is open or acknowledged and had no finding for its rule's ``clear_after``; those cleared now.
-
-    An alert that is being extended this moment is left for the next time.
-    """
-    quiet = [(rule.code, rule.clear_after) for rule in rules]
-    cleared: list[Alert] = []
-    while True:
-        some = await _clear_some(conn, quiet, now)
-        cleared += some
-        if len(some) < _AT_ONCE:
-            break
-    cursor = await conn.execute("SELECT count(*) FROM alerts WHERE state = 'open'")
-    OPEN_ALERTS.set((await cursor.fetchone() or (0,))[0])
-    return cleared
+async def _locked(conn: AsyncConnection, alert_ids: Collection[int]) -> dict[int, Alert]:
+    found = await read_alerts(conn, "WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE", (list(alert_ids),))
+    return {alert.id: alert for alert in found}
 
 
-async def _clear_some(conn: AsyncConnection, quiet: Sequence[tuple[str, float]], now: datetime) -> list[Alert]:
-    async with conn.transaction():
-        found = await read_alerts(
-            conn,
-            "WHERE state IN ('open', 'acknowledged') AND last_seen < %s - make_interval(secs => coalesce("
-            "(SELECT after FROM unnest(%s::text[], %s::float8[]) AS r (code, after) WHERE r.code = rule), %s))"
-            " ORDER BY id LIMIT %s FOR NO KEY UPDATE SKIP LOCKED",
-            (now, [code for code, _ in quiet], [after for _, after in quiet], _DEFAULT_CLEAR, _AT_ONCE),
-        )
-        if found:
-            await conn.execute("UPDATE alerts SET state = 'cleared' WHERE id = ANY(%s)", ([a.id for a in found],))
-        with_case = [alert for alert in found if alert.case_id is not None]
-        if with_case:
-            await lock_book(conn)
-        for alert in with_case:
-            assert alert.case_id is not None
-            last = decisions.site_clock(alert.last_seen)
-            told = Sentence(
-                f"预警最后一次出现于 {last}，此后未再出现",
-                f"the alert was last seen at {last} and not since",
-            )
-            await append(conn, alert.case_id, "alert_cleared", SYSTEM.name, now, told=told, data={"alert": alert.id})
-        for alert in found:
-            await announce(conn, kind="alert", id=alert.id)
-        return [decisions.cleared(alert) for alert in found]
+def _decided(alert: Alert | None, alert_id: int, decide: Callable[[Alert], Alert]) -> Alert | Refused:
+    if alert is None:
+        return Refused("not_found", f"没有编号为 {alert_id} 的预警", f"there is no alert {alert_id}")
+    try:
+        return decide(alert)
+    except Refused as refusal:
+        return refusal

@@ -13,41 +13,46 @@ from hashlib import sha256
 from itertools import chain
 from typing import Final
 
-from prometheus_client import Counter
 from psycopg import AsyncConnection
 
-from alerts.alert import Alert, fingerprint
-from alerts.case import SYSTEM, stored
+from alerts.alert import Alert, escalated, fingerprint, group_key
+from alerts.alert_words import merged_away, took_in
 from alerts.duty import DutyMatrix
-from alerts.notice import message
-from alerts.opening import area_of, case_from
+from alerts.opening import area_of
 from alerts.rules import Rule
+from alerts.severity import Rise
 from alerts.triage import Change, reach, triage
-from detectors.base import Finding, Sentence
+from detectors.base import Finding
 from devices.site import Site
+from store.alert_events import alert_events, write_events
+from store.alert_list import list_alerts
 from store.alerts import (
     acknowledge_alert,
+    acknowledge_alerts,
     case_alerts,
-    clear_quiet,
     get_alert,
     insert_alert,
-    list_alerts,
     read_alerts,
     update_alert,
     void_alert,
 )
 from store.case_list import list_cases
-from store.cases import CASES, act, get_case, insert_case, next_number, report_case
+from store.cases import act, get_case, report_case
 from store.database import announce
-from store.dispatch import record_arrivals, record_command_ack, send_nearest
-from store.entries import append, case_entries, first, lock_book
-from store.notices import case_notices, enqueue_to_unit
+from store.dispatch import record_arrivals, record_command_ack
+from store.entries import case_entries
+from store.notices import case_notices
+from store.raising import ALERTS, case_numbers, grouped, quieted, raise_cases, tell_risen
 from store.reoffer import asked_terminals, reoffer
+from store.silences import arrangements
 from store.standings import candidates
+from store.upkeep import clear_quiet, upkeep
 
 __all__ = [
     "acknowledge_alert",
+    "acknowledge_alerts",
     "act",
+    "alert_events",
     "asked_terminals",
     "candidates",
     "case_alerts",
@@ -63,10 +68,9 @@ __all__ = [
     "record_findings",
     "reoffer",
     "report_case",
+    "upkeep",
     "void_alert",
 ]
-
-ALERTS = Counter("patrolgrid_alerts_total", "Alerts by rule and what triage made of them", ["rule", "step"])
 
 Found = tuple[Rule, Finding]
 
@@ -107,81 +111,100 @@ async def _record(
 ) -> list[Change]:
     async with conn.transaction():
         prints = sorted({fingerprint(rule, finding) for rule, finding in found})
-        await conn.execute(
-            "SELECT pg_advisory_xact_lock(k) FROM unnest(%s::bigint[]) AS k", (sorted({_key(p) for p in prints}),)
-        )
+        await _lock(conn, {*prints, *_group_keys(found, site)})
         spans = [reach(rule, finding) for rule, finding in found]
         current = await read_alerts(
             conn,
-            "WHERE fingerprint = ANY(%s) AND last_seen >= %s AND first_seen <= %s ORDER BY id FOR NO KEY UPDATE",
+            "WHERE fingerprint = ANY(%s) AND last_seen >= %s AND first_seen <= %s AND merged_into IS NULL"
+            " ORDER BY id FOR NO KEY UPDATE",
             (prints, min(since for since, _ in spans), max(until for _, until in spans)),
         )
-        changes = [await _save(conn, change, site) for change in triage(found, current, now)]
-        await _tell_cases(conn, changes, now)
-        opened = [await _with_case(conn, change, site, duty, now) for change in changes]
-        for change in opened:
+        changes = await _saved(conn, triage(found, current, now), site)
+        changes, rises = await _judged(conn, changes, site, now)
+        told = [(change.alert, change.rule) for change in changes if change.news]
+        cased = {alert.id: alert for alert in await raise_cases(conn, told, site, duty, now)}
+        changes = [replace(change, alert=cased.get(change.alert.id, change.alert)) for change in changes]
+        await _write_down(conn, changes, now)
+        await tell_risen(conn, [(c.alert, c.rule, rises[c.alert.id]) for c in changes if c.alert.id in rises], now)
+        for change in changes:
             await announce(conn, kind="alert", id=change.alert.id)
-    for change in opened:
-        if change.alert.case_id is not None and change.step in ("raised", "promoted"):
-            CASES.labels(change.rule.category, "alert").inc()
-    return opened
+    return changes
 
 
-def _key(text: str) -> int:
-    """The advisory lock of a fingerprint. Sorted by key, not by text, all take their locks in one order."""
-    return int.from_bytes(sha256(b"alert|" + text.encode()).digest()[:8], signed=True)
+async def _lock(conn: AsyncConnection, keys: set[str]) -> None:
+    """Be the only one to record what has these keys. Sorted by number, not by text, all take them in one order."""
+    numbers = sorted({int.from_bytes(sha256(b"alert|" + key.encode()).digest()[:8], signed=True) for key in keys})
+    await conn.execute("SELECT pg_advisory_xact_lock(k) FROM unnest(%s::bigint[]) AS k", (numbers,))
 
 
-async def _save(conn: AsyncConnection, change: Change, site: Site) -> Change:
-    alert = change.alert
-    if alert.id:
-        await update_alert(conn, alert)
-        return change
-    alert = replace(alert, area=area_of(site, alert.zone, alert.subject))
-    return replace(change, alert=replace(alert, id=await insert_alert(conn, alert)))
+def _group_keys(found: list[Found], site: Site) -> Iterator[str]:
+    """The groups that alerts of these findings would belong to."""
+    for rule, finding in found:
+        if rule.group != "none" and not finding.ends:
+            area = area_of(site, finding.zone, finding.subject)
+            yield f"group|{group_key(rule, finding.zone, area, site)}"
 
 
-async def _tell_cases(conn: AsyncConnection, changes: list[Change], now: datetime) -> None:
-    """Lock the book if anything is to be written in it, and write that a cleared alert is back into its case."""
-    again = [c.alert for c in changes if c.step == "reopened" and c.alert.case_id is not None]
-    if again or any(_wants_case(change) for change in changes):
-        await lock_book(conn)
-    for alert in again:
-        assert alert.case_id is not None
-        await append(
-            conn, alert.case_id, "alert_reopened", SYSTEM.name, now, told=alert.sentence, data={"alert": alert.id}
-        )
-        await announce(conn, kind="case", id=alert.case_id)
+async def _saved(conn: AsyncConnection, changes: Sequence[Change], site: Site) -> list[Change]:
+    """The changes with their alerts stored, those merged into others last."""
+    saved: list[Change] = []
+    numbers: dict[tuple[str, datetime], int] = {}
+    for change in changes:
+        alert = change.alert
+        if change.into is not None:
+            alert = replace(alert, merged_into=numbers[alert.fingerprint, change.into])
+        if not alert.id:
+            alert = replace(alert, area=area_of(site, alert.zone, alert.subject))
+        if change.news:
+            alert = await grouped(conn, alert, change.rule, site)
+        if alert.id:
+            await update_alert(conn, alert)
+        else:
+            alert = replace(alert, id=await insert_alert(conn, alert))
+            if alert.group_key and alert.group_id is None:
+                alert = replace(alert, group_id=alert.id)
+                await conn.execute("UPDATE alerts SET group_id = id WHERE id = %s", (alert.id,))
+        numbers[alert.fingerprint, alert.episode] = alert.id
+        saved.append(replace(change, alert=alert))
+    return saved
 
 
-def _wants_case(change: Change) -> bool:
-    return change.step in ("raised", "promoted") and change.rule.open_case and change.alert.case_id is None
+async def _judged(
+    conn: AsyncConnection, changes: list[Change], site: Site, now: datetime
+) -> tuple[list[Change], dict[int, Rise]]:
+    """The changes with what is to be told marked where something keeps it silent, and with the severity it has by now.
+
+    With time severity rises in the upkeep; here with count, or by night from the beginning. The steps come by alert.
+    """
+    rules = {change.rule.code: change.rule for change in changes if change.news}
+    arranged = await arrangements(conn, rules.values(), site, now) if rules else None
+    judged: list[Change] = []
+    rises: dict[int, Rise] = {}
+    for change in changes:
+        alert = change.alert
+        if arranged is not None and change.news:
+            alert = quieted(alert, change.rule, arranged)
+        alert, step = escalated(alert, change.rule, now)
+        if step is not None:
+            rises[alert.id] = step
+        if alert != change.alert:
+            await update_alert(conn, alert)
+        judged.append(replace(change, alert=alert))
+    return judged, rises
 
 
-async def _with_case(conn: AsyncConnection, change: Change, site: Site, duty: DutyMatrix, now: datetime) -> Change:
-    if not _wants_case(change):
-        return change
-    alert, rule = change.alert, change.rule
-    case, due = case_from(alert, rule, site=site, duty=duty, number=await next_number(conn, now), now=now)
-    case = stored(case, await insert_case(conn, case))
-    alert = replace(alert, case_id=case.id)
-    await conn.execute("UPDATE alerts SET case_id = %s WHERE id = %s", (case.id, alert.id))
-    data = first(case, alert=alert.id, rule=rule.code, deadline=rule.deadline, guessed_years=list(due.guessed_years))
-    await append(conn, case.id, "raise", SYSTEM.name, now, told=alert.sentence, data=data)
-    if case.unit:
-        reason = Sentence(
-            f"{case.number}：规则“{rule.name}”立案，按职责清单归本单位",
-            f"opened by the rule {rule.name_en!r}, this unit's by the duty matrix",
-        )
-        await enqueue_to_unit(
-            conn,
-            case.unit,
-            reason=f"{reason.zh} / {reason.en}",
-            body=message(case, alert.sentence),
-            dedupe=f"case {case.id}|raise|unit",
-            case_id=case.id,
-        )
-    if rule.dispatch == "nearest":
-        await send_nearest(conn, case, now)
-    await announce(conn, kind="case", id=case.id)
-    return replace(change, alert=alert)
+async def _write_down(conn: AsyncConnection, changes: list[Change], now: datetime) -> None:
+    """Write what became of alerts into their events and the timelines of their cases."""
+    again = [(c.alert, c.alert.sentence) for c in changes if c.step == "reopened"]
+    silent = [(c.alert, c.alert.suppressed.reason) for c in changes if c.news and c.alert.suppressed]
+    ended = [(c.alert, c.alert.ending) for c in changes if c.ended]
+    await write_events(conn, "reopened", again, now)
+    await write_events(conn, "suppressed", silent, now)
+    await write_events(conn, "ended", ended, now)
+    for part in (c.alert for c in changes if c.step == "merged"):
+        whole = next(c.alert for c in changes if c.alert.id == part.merged_into)
+        numbers = await case_numbers(conn, [n for n in (part.case_id, whole.case_id) if n is not None])
+        await write_events(conn, "merged", [(part, merged_away(part, whole, numbers))], now)
+        # One entry is enough where both have one case.
+        told = whole if whole.case_id != part.case_id else replace(whole, case_id=None)
+        await write_events(conn, "merged", [(told, took_in(part, whole, numbers))], now)

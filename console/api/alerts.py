@@ -1,10 +1,10 @@
-"""Alerts: list, look at one with its evidence, acknowledge, void."""
+"""Alerts: list, look at one with its evidence, acknowledge one or many, void."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Depends, Path, Query
 from psycopg import AsyncConnection
 
 from alerts.alert import Alert
@@ -15,30 +15,86 @@ from console.api.refusals import LOGGED_IN, refusals, refused
 from console.auth import Anyone, Caller, Desks, Staff
 from console.desk import TheDesk
 from console.errors import not_found
-from console.models import AlertDetail, AlertOut, AlertPage, AlertState
+from console.models import AlertDetail, AlertOut, AlertPage, AlertState, ErrorBody, Severity
+from console.models_alerts import Acknowledged, AcknowledgeMany, RefusedOne
 from console.orders import VoidAlert
-from store.casebook import acknowledge_alert, get_alert, get_case, list_alerts, void_alert
+from store.alert_list import Asked, group_sizes, list_alerts
+from store.alerts import whose
+from store.casebook import acknowledge_alert, acknowledge_alerts, alert_events, get_alert, get_case, void_alert
 
 alerts = APIRouter(prefix="/api/v1/alerts", tags=["alerts"], responses=refusals(*LOGGED_IN))
 AlertId = Annotated[int, Path(ge=1, le=2**63 - 1, description="The alert's id")]
 
 
-@alerts.get("", summary="The alerts, newest first")
-async def read_alerts(
+async def asked_for(
     caller: Anyone,
     desk: TheDesk,
-    state: Annotated[AlertState | None, Query(description="Only those in this state")] = None,
-    rule: Annotated[str | None, Query(max_length=100, description="Only those of this rule")] = None,
+    state: Annotated[list[AlertState] | None, Query(description="Only those in one of these states")] = None,
+    rule: Annotated[list[str] | None, Query(max_length=50, description="Only those of one of these rules")] = None,
+    severity: Annotated[list[Severity] | None, Query(description="Only those of one of these severities")] = None,
+    area: Annotated[str | None, Query(max_length=100, description="Only those in this area and below")] = None,
+    zone: Annotated[str | None, Query(max_length=200, description="Only those in this zone")] = None,
+    subject: Annotated[str | None, Query(max_length=200, description="Only those about this device or thing")] = None,
+    suppressed: Annotated[
+        bool | None, Query(description="true: only those that are kept silent; false: only those that are told")
+    ] = None,
+    merged: Annotated[bool, Query(description="true: also those that turned out to be part of another")] = False,
+) -> Asked:
+    """What is asked for, within what the account may see."""
+    areas = None
+    if area is not None:
+        site = (await desk.ground()).site
+        areas = [code for code in site.areas if area in site.lineage(code)]
+    return Asked(
+        states=state or (),
+        rules=rule or (),
+        severities=severity or (),
+        areas=areas,
+        zone=zone,
+        subject=subject,
+        suppressed=suppressed,
+        merged=None if merged else False,
+        scopes=caller.sight.areas,
+        unit=caller.sight.own_unit,
+    )
+
+
+@alerts.get("", summary="The alerts, newest first")
+async def read_alerts(
+    desk: TheDesk,
+    asked: Annotated[Asked, Depends(asked_for)],
+    grouped: Annotated[bool, Query(description="Of each group only the newest, and its members' number")] = False,
     limit: Limit = 50,
     before: Before = None,
 ) -> AlertPage:
     """Those in the account's area; for a unit those of its own cases, and of its area if it is given one."""
-    sight = caller.sight
     async with desk.pool.connection() as conn:
-        found, more = await list_alerts(
-            conn, state=state, rule=rule, areas=sight.areas, unit=sight.own_unit, limit=limit, before=before
-        )
-    return AlertPage(items=[alert_out(alert) for alert in found], next=more)
+        found, more = await list_alerts(conn, asked, grouped=grouped, limit=limit, before=before)
+        groups = [alert.group_id for alert in found if alert.group_id is not None] if grouped else []
+        sizes = await group_sizes(conn, groups, asked)
+    items = [alert_out(alert, sizes.get(alert.group_id or 0, 1) if grouped else None) for alert in found]
+    return AlertPage(items=items, next=more)
+
+
+@alerts.post("/acknowledge", summary="Take many alerts over at once")
+async def acknowledge_many(order: AcknowledgeMany, caller: Staff, desk: TheDesk) -> Acknowledged:
+    """Each of them is acknowledged, or refused for a reason of its own."""
+    wanted = list(dict.fromkeys(order.ids))
+    async with desk.pool.connection() as conn:
+        known = await whose(conn, wanted)
+    seen = [number for number in wanted if number in known and caller.sight.alert(*known[number])]
+    async with desk.pool.connection() as conn:
+        outcomes = dict(await acknowledge_alerts(conn, seen, caller.account.actor))
+    hidden = not_found("该预警", "such alert")
+    told = ErrorBody(code=hidden.code, zh=hidden.zh, en=hidden.en)
+    missing = [RefusedOne(id=number, error=told) for number in wanted if number not in outcomes]
+    refused_ones = [
+        RefusedOne(id=number, error=ErrorBody(code=outcome.code, zh=outcome.zh, en=outcome.en))
+        for number, outcome in outcomes.items()
+        if isinstance(outcome, Refused)
+    ]
+    done = [alert_out(outcome) for outcome in outcomes.values() if isinstance(outcome, Alert)]
+    return Acknowledged(done=done, refused=[*refused_ones, *missing])
 
 
 @alerts.get("/{alert_id}", summary="An alert with its evidence", responses=refusals(404))
@@ -46,8 +102,9 @@ async def read_alert(alert_id: AlertId, caller: Anyone, desk: TheDesk) -> AlertD
     """The evidence is left out where it shows the track of somebody whom the account may not see."""
     async with desk.pool.connection() as conn:
         alert, its_own = await _seen(conn, alert_id, caller)
+        events = await alert_events(conn, alert_id)
     device = (await desk.ground()).site.registry.resolve(alert.subject)
-    return alert_detail(alert, with_evidence=its_own or device is None or caller.sight.device(device))
+    return alert_detail(alert, events, with_evidence=its_own or device is None or caller.sight.device(device))
 
 
 @alerts.post("/{alert_id}/acknowledge", summary="Take an alert over", responses=refusals(404, 409))

@@ -140,17 +140,26 @@ RULES: dict[tuple[str, str], set[str]] = {
     ("GET", "/api/v1/me"): ALL,
     ("POST", "/api/v1/me/password"): ALL,
     ("GET", "/api/v1/site"): ALL,
+    ("GET", "/api/v1/categories"): ALL,
     ("GET", "/api/v1/devices"): ALL,
     ("GET", "/api/v1/positions"): ALL,
     ("GET", "/api/v1/devices/{code}/track"): STAFF,
     ("GET", "/api/v1/alerts"): ALL,
     ("GET", "/api/v1/alerts/{alert_id}"): ALL,
+    ("POST", "/api/v1/alerts/acknowledge"): STAFF,
     ("POST", "/api/v1/alerts/{alert_id}/acknowledge"): STAFF,
     ("POST", "/api/v1/alerts/{alert_id}/void"): DESK,
+    ("GET", "/api/v1/silences"): STAFF,
+    ("POST", "/api/v1/silences"): DESK,
+    ("POST", "/api/v1/silences/{silence_id}/end"): DESK,
+    ("GET", "/api/v1/maintenance"): STAFF,
+    ("POST", "/api/v1/maintenance"): DESK,
+    ("POST", "/api/v1/maintenance/{window_id}/end"): DESK,
     ("GET", "/api/v1/cases"): ALL,
     ("POST", "/api/v1/cases"): STAFF,
     ("GET", "/api/v1/cases/{case_id}"): ALL,
     ("POST", "/api/v1/cases/{case_id}/actions"): STAFF,
+    ("GET", "/api/v1/cases/{case_id}/candidates"): DESK,
     ("GET", "/api/v1/rejects"): DESK,
     ("POST", "/api/v1/rejects/{reject_id}/replay"): DESK,
     ("GET", "/api/v1/live"): ALL,
@@ -255,7 +264,10 @@ async def no_cases(pool: AsyncConnectionPool[AsyncConnection]) -> None:
     async with pool.connection() as conn:
         for table in ("ledger", "entries"):
             await conn.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
-        await conn.execute("TRUNCATE ledger, entries, notices, alerts, cases, rejects RESTART IDENTITY CASCADE")
+        await conn.execute(
+            "TRUNCATE ledger, entries, notices, alerts, cases, rejects, alert_events, silences, maintenance"
+            " RESTART IDENTITY CASCADE"
+        )
         for table in ("ledger", "entries"):
             await conn.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")
 

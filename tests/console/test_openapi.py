@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -80,6 +81,8 @@ async def test_real_answers_fit_the_description(
     await move("T1", 118.87, 31.47)
     await move("T1", 118.88, 31.47, ago=60, speed=float("nan"))
     number = await reject("pg/v1/x/y/fix", b"\xff\x00")
+    now = datetime.now(UTC).isoformat()
+    arranged = {"reason": "演练", "ends": (datetime.now(UTC) + timedelta(hours=1)).isoformat()}
     case = {"category": "fishing", "title": "两人垂钓", "lon": 118.87, "lat": 31.47}
     samples: list[tuple[str, str, str, dict[str, Any], int]] = [
         ("get", "/healthz", "/healthz", {}, 200),
@@ -96,6 +99,15 @@ async def test_real_answers_fit_the_description(
         ("post", "/api/v1/alerts/{alert_id}/acknowledge", f"/api/v1/alerts/{alert.id}/acknowledge", {}, 200),
         ("post", "/api/v1/alerts/{alert_id}/acknowledge", f"/api/v1/alerts/{alert.id}/acknowledge", {}, 409),
         ("post", "/api/v1/alerts/{alert_id}/void", f"/api/v1/alerts/{other.id}/void", {"note": "a buoy"}, 200),
+        ("post", "/api/v1/alerts/acknowledge", "/api/v1/alerts/acknowledge", {"ids": [alert.id, 10**9]}, 200),
+        ("get", "/api/v1/silences", "/api/v1/silences", {}, 200),
+        ("post", "/api/v1/silences", "/api/v1/silences", {**arranged, "zone": "ban"}, 201),
+        ("post", "/api/v1/silences", "/api/v1/silences", {**arranged, "rule": "sos"}, 409),
+        ("post", "/api/v1/silences/{silence_id}/end", "/api/v1/silences/1/end", {}, 200),
+        ("get", "/api/v1/silences", "/api/v1/silences", {}, 200),
+        ("post", "/api/v1/maintenance", "/api/v1/maintenance", {**arranged, "starts": now, "devices": ["T1"]}, 201),
+        ("get", "/api/v1/maintenance", "/api/v1/maintenance", {}, 200),
+        ("post", "/api/v1/maintenance/{window_id}/end", "/api/v1/maintenance/1/end", {}, 200),
         ("get", "/api/v1/cases", "/api/v1/cases", {}, 200),
         ("post", "/api/v1/cases", "/api/v1/cases", case, 201),
         ("get", "/api/v1/cases/{case_id}", f"/api/v1/cases/{alert.case_id}", {}, 200),

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,11 @@ from alerts.duty import DutyMatrix
 from alerts.rules import Rule
 from detectors.base import Finding
 from devices.site import Site
+from store.alert_list import Asked
 from store.alerts import insert_alert
 from store.casebook import (
     acknowledge_alert,
+    acknowledge_alerts,
     case_alerts,
     case_entries,
     case_notices,
@@ -30,6 +33,7 @@ from store.casebook import (
     list_alerts,
     list_cases,
     record_findings,
+    upkeep,
     void_alert,
 )
 from store.database import listen, open_pool
@@ -114,6 +118,58 @@ async def test_fifty_writers_of_fifty_episodes_give_fifty_numbers_in_a_row(
             assert (await verify_all(conn)).good
     assert rest is None
     assert sorted(c.number for c in cases) == [f"PG-20261120-{n:04d}" for n in range(1, 51)]
+
+
+async def test_fifty_writers_of_overlapping_spans_in_any_order_make_one_alert_and_one_case_per_episode(
+    database_url: str, site: Site, duty: DutyMatrix, finding: Make
+) -> None:
+    """Several fingerprints, of which each writer has other pieces in another order, some that join two alerts; groups
+    with one case; while two others do the upkeep and people acknowledge. Then all of it again, as after a restart."""
+    crowd = Rule(*("crowd", "聚集", "Crowd", "crowd", "high", "crowd"), group="street", group_case=True)
+    rules = [FISHING, SOS, crowd]
+    pieces = [(FISHING, finding(-900 + 100 * n, -840 + 100 * n, subject=who)) for who in "abc" for n in range(10)]
+    pieces += [(crowd, finding(-60 + n, -50 + n, zone="market", subject=f"m{n % 4}")) for n in range(8)]
+    pieces += [(SOS, finding(-1 - n, 0, kind="sos", subject="T1", zone="")) for n in range(5)]
+
+    async with open_pool(database_url, max_size=54) as pool:
+
+        async def write(n: int) -> None:
+            mine = Random(n).sample(pieces, k=30)
+            async with pool.connection() as conn:
+                for begin in range(0, 30, 7):
+                    await record_findings(conn, mine[begin : begin + 7], site=site, duty=duty, now=NOW)
+
+        async def keep() -> None:
+            async with pool.connection() as conn:
+                for _ in range(10):
+                    await upkeep(conn, rules, NOW, site=site, duty=duty)
+                    open_ones, _ = await list_alerts(conn, Asked(states=["open"]), limit=3)
+                    await conn.commit()
+                    await acknowledge_alerts(conn, [alert.id for alert in open_ones], OPERATOR, NOW)
+
+        await asyncio.gather(*(write(n) for n in range(50)), keep(), keep())
+        async with pool.connection() as conn:
+            await record_findings(conn, pieces, site=site, duty=duty, now=NOW)
+            alerts, _ = await list_alerts(conn, limit=500)
+            await conn.commit()
+            assert await record_findings(conn, pieces, site=site, duty=duty, now=NOW) == []
+            assert (await list_alerts(conn, limit=500))[0] == alerts
+            await conn.commit()
+            report = await verify_all(conn)
+            cursor = await conn.execute(
+                "SELECT count(*) FROM alerts a WHERE merged_into IS NOT NULL AND (state <> 'cleared' OR NOT EXISTS"
+                " (SELECT FROM alerts w WHERE w.id = a.merged_into AND w.fingerprint = a.fingerprint))"
+            )
+            assert await cursor.fetchone() == (0,)
+    spans = sorted((a.rule, a.subject, a.first_seen, a.last_seen) for a in alerts if a.rule == "fishing_ban")
+    whole = (NOW - timedelta(seconds=900), NOW + timedelta(seconds=60))
+    assert spans == [("fishing_ban", who, *whole) for who in "abc"]
+    assert sorted(a.subject for a in alerts if a.rule == "crowd") == ["m0", "m1", "m2", "m3"]
+    assert len([a for a in alerts if a.rule == "sos"]) == 1
+    assert len({a.case_id for a in alerts if a.rule == "crowd"}) == 1, "one group, one case"
+    assert len({a.group_id for a in alerts if a.rule == "crowd"}) == 1
+    assert all(a.case_id is not None and a.merged_into is None for a in alerts)
+    assert report.good
 
 
 async def test_the_same_findings_again_change_nothing(record: Any, conn: AsyncConnection, finding: Make) -> None:
@@ -289,14 +345,14 @@ async def test_what_may_be_seen_by_area_and_by_unit(record: Any, conn: AsyncConn
     (town,) = await record((crowd, finding(zone="market")))
 
     async def seen(**limits: Any) -> set[int]:
-        return {a.id for a in (await list_alerts(conn, **limits))[0]}
+        return {a.id for a in (await list_alerts(conn, Asked(**limits)))[0]}
 
     assert await seen() == {lake.id, town.id}
-    assert await seen(areas=["320118100000"]) == {lake.id}
+    assert await seen(scopes=["320118100000"]) == {lake.id}
     assert await seen(unit="police") == {town.id}
-    assert await seen(areas=["320118100000"], unit="police") == {lake.id, town.id}
-    assert await seen(areas=[]) == set()
-    assert await seen(rule="crowd", state="open") == {town.id}
+    assert await seen(scopes=["320118100000"], unit="police") == {lake.id, town.id}
+    assert await seen(scopes=[]) == set()
+    assert await seen(rules=["crowd"], states=["open"]) == {town.id}
     cases, _ = await list_cases(conn, areas=["320118101000"])
     assert [c.id for c in cases] == [town.case_id]
     assert (await list_cases(conn, unit="police", status="opened"))[0] == cases
