@@ -96,3 +96,5 @@ Staff = Annotated[Caller, Depends(require("operator", "unit", "supervisor"))]
 """Everybody but a viewer."""
 Desks = Annotated[Caller, Depends(require("operator", "supervisor"))]
 """Those who sit in the centre."""
+Chiefs = Annotated[Caller, Depends(require("supervisor"))]
+"""Those who supervise, and admins."""

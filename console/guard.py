@@ -13,6 +13,8 @@ from console.errors import BY_STATUS, Problem
 
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 LARGEST_BODY: Final = 64 * 1024  # bytes; the largest honest body is a note
+LARGER: Final = {"/api/v1/duties/import": 8 * 2**20}
+"""Routes that take files, by path, and how large these may be. Such a route reads its body only after the log-in."""
 
 
 def tile_source(tile_url: str) -> str:
@@ -90,7 +92,7 @@ class Guard:
         if problem is not None:
             await problem.response()(scope, receive, send_with_headers)
             return
-        await self._app(scope, _limited(receive), send_with_headers)
+        await self._app(scope, _limited(receive, _largest(scope)), send_with_headers)
 
     def _refusal(self, scope: Scope) -> Problem | None:
         headers = Headers(scope=scope)
@@ -98,12 +100,16 @@ class Guard:
             zh, en = "拒绝来自其他网站的请求", "A request from another site is refused"
             return Problem(403, "other_site", zh, en)
         length = headers.get("content-length", "0")
-        if not length.isdecimal() or int(length) > LARGEST_BODY:
+        if not length.isdecimal() or int(length) > _largest(scope):
             return Problem(413, *BY_STATUS[413])
         return None
 
 
-def _limited(receive: Receive) -> Receive:
+def _largest(scope: Scope) -> int:
+    return LARGER.get(scope["path"], LARGEST_BODY)
+
+
+def _limited(receive: Receive, most: int) -> Receive:
     """The same, but a body without a stated length may not grow beyond the limit either."""
     taken = 0
 
@@ -112,7 +118,7 @@ def _limited(receive: Receive) -> Receive:
         message = await receive()
         if message["type"] == "http.request":
             taken += len(message.get("body", b""))
-            if taken > LARGEST_BODY:
+            if taken > most:
                 raise Problem(413, *BY_STATUS[413])
         return message
 
