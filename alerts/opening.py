@@ -3,22 +3,42 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import shapely
 
 from alerts.alert import Alert
 from alerts.case import Case, Origin, Refused, check_note
+from alerts.categories import Limit
 from alerts.deadline import Due, reckon
-from alerts.duty import DutyMatrix
+from alerts.duty import DutyMatrix, Resolved
 from alerts.rules import SEVERITIES, Rule, Severity
 from detectors.base import Sentence
 from devices.site import CHINA, Site, Zone
 
-REPORT_DEADLINES: Final[dict[Severity, str]] = {"high": "4h", "medium": "1wd", "low": "2wd"}
-"""For what a person reports; a rule brings its own deadline."""
 MOST_TITLE: Final = 200  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class Grounds:
+    """Why a new case is due when it is, and belongs to whom it does."""
+
+    due: Due
+    limit: Limit
+    resolved: Resolved | None  # None: ownership unclear
+
+    def recorded(self) -> dict[str, Any]:
+        """What the case's first entry says of it, for good: the matrix may change later."""
+        duty = None if self.resolved is None else list(self.resolved.duty)
+        return {
+            "deadline": self.limit.deadline,
+            "deadline_by": self.limit.by,
+            "guessed_years": list(self.due.guessed_years),
+            "duty": duty,
+            "duty_by": self.resolved.how if self.resolved else "nobody",
+        }
 
 
 def area_of(site: Site, zone: str, subject: str) -> str | None:
@@ -42,9 +62,11 @@ def area_at(site: Site, lon: float | None, lat: float | None) -> str | None:
 
 def case_from(
     alert: Alert, rule: Rule, *, site: Site, duty: DutyMatrix, number: str, now: datetime
-) -> tuple[Case, Due]:
-    """The case that a rule opens for an alert, and how its deadline was reckoned."""
-    due = reckon(now, rule.deadline)
+) -> tuple[Case, Grounds]:
+    """The case that a rule opens for an alert, and why it is due then and whose it is."""
+    limit = duty.categories.limit(rule.category, alert.severity, rule.deadline)
+    resolved = duty.resolve(rule.category, alert.area, site)
+    due = reckon(now, limit.deadline)
     placed = math.isfinite(alert.lon) and math.isfinite(alert.lat)
     case = Case(
         number=number,
@@ -53,14 +75,14 @@ def case_from(
         severity=alert.severity,
         status="opened",
         area=alert.area,
-        unit=duty.unit_for(rule.category, alert.area, site),
+        unit=resolved.duty.unit if resolved else None,
         opened_at=now,
         due_at=due.at,
         lon=alert.lon if placed else None,
         lat=alert.lat if placed else None,
         origin="alert",
     )
-    return case, due
+    return case, Grounds(due, limit, resolved)
 
 
 def case_reported(
@@ -75,16 +97,18 @@ def case_reported(
     owner: int | None,
     now: datetime,
     origin: Origin = "desk",
-) -> tuple[Case, Due]:
+) -> tuple[Case, Grounds]:
     """The case of a person's report. The title stands in the reporter's own words in both languages.
 
     Raises:
         Refused: the category or title is missing or too long, the severity unknown, or the place not on earth.
     """
     _check_report(category, title, severity, place)
-    due = reckon(now, REPORT_DEADLINES[severity])
+    limit = duty.categories.limit(category, severity)
+    due = reckon(now, limit.deadline)
     lon, lat = place or (None, None)
     area = area_at(site, lon, lat)
+    resolved = duty.resolve(category, area, site)
     case = Case(
         number=number,
         category=category,
@@ -92,7 +116,7 @@ def case_reported(
         severity=severity,
         status="reported",
         area=area,
-        unit=duty.unit_for(category, area, site),
+        unit=resolved.duty.unit if resolved else None,
         opened_at=now,
         due_at=due.at,
         owner=owner,
@@ -100,7 +124,7 @@ def case_reported(
         lat=lat,
         origin=origin,
     )
-    return case, due
+    return case, Grounds(due, limit, resolved)
 
 
 def _check_report(category: str, title: str, severity: str, place: tuple[float, float] | None) -> None:

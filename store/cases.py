@@ -142,7 +142,7 @@ async def report_case(
     async with conn.transaction():
         await lock_book(conn)
         number = await next_number(conn, now)
-        case, due = case_reported(
+        case, grounds = case_reported(
             number=number,
             category=category,
             title=title,
@@ -155,7 +155,7 @@ async def report_case(
             origin=origin,
         )
         case = stored(case, await insert_case(conn, case))
-        data = first(case, guessed_years=list(due.guessed_years))
+        data = first(case, **grounds.recorded())
         await append(conn, case.id, "report", actor.name, now, note=note, data=data)
         await announce(conn, kind="case", id=case.id)
     CASES.labels(category, "report").inc()

@@ -9,9 +9,10 @@ import pytest
 import shapely
 
 from alerts.alert import Alert, alert_from
+from alerts.categories import Categories, category_from
 from alerts.deadline import Due
 from alerts.duty import DutyMatrix
-from alerts.opening import area_at, area_of, case_from, case_number, title_of
+from alerts.opening import area_at, area_of, case_from, case_number, case_reported, title_of
 from alerts.rules import Rule
 from detectors.base import Finding, Sentence
 from devices.registry import Device, Registry
@@ -62,12 +63,41 @@ def test_the_area_of_a_place_is_that_of_the_finest_zone_around_it() -> None:
 
 def test_a_case_takes_its_facts_from_alert_rule_and_matrix() -> None:
     duty = DutyMatrix([("fishing", DISTRICT, "fishery")])
-    case, due = case_from(alert(), RULE, site=SITE, duty=duty, number="PG-1", now=NOW)
+    case, grounds = case_from(alert(), RULE, site=SITE, duty=duty, number="PG-1", now=NOW)
     assert (case.area, case.unit, case.severity, case.status) == (STREET, "fishery", "high", "opened")
     assert (case.lon, case.lat) == (118.55, 31.55)
-    assert due == Due(case.due_at) and case.due_at == datetime(2026, 11, 20, 3, 0, tzinfo=UTC)
-    nowhere, _ = case_from(alert(lon=float("nan")), RULE, site=SITE, duty=DutyMatrix([]), number="PG-2", now=NOW)
+    assert grounds.due == Due(case.due_at) and case.due_at == datetime(2026, 11, 20, 3, 0, tzinfo=UTC)
+    nowhere, unknown = case_from(alert(lon=float("nan")), RULE, site=SITE, duty=DutyMatrix([]), number="PG-2", now=NOW)
     assert (nowhere.lon, nowhere.lat, nowhere.unit) == (None, None, None)
+    assert unknown.recorded()["duty_by"] == "nobody"
+    assert grounds.recorded() == {
+        "deadline": "30m",
+        "deadline_by": "rule",
+        "guessed_years": [],
+        "duty": ["fishing", DISTRICT, "fishery"],
+        "duty_by": "above",
+    }
+
+
+def test_without_a_deadline_of_the_rules_own_the_kind_and_severity_give_it() -> None:
+    kinds = Categories([category_from({"code": "fishing", "name": "垂钓", "name_en": "Fishing", "high": "2wh"})])
+    rule = replace(RULE, deadline="")
+    case, grounds = case_from(alert(), rule, site=SITE, duty=DutyMatrix([], kinds), number="PG-1", now=NOW)
+    assert case.due_at == datetime(2026, 11, 20, 4, 30, tzinfo=UTC)
+    assert (grounds.limit.deadline, grounds.limit.by) == ("2wh", "category")
+    case, grounds = case_reported(
+        number="PG-2",
+        category="noise",
+        title="噪声",
+        severity="low",
+        place=(118.55, 31.55),
+        site=SITE,
+        duty=DutyMatrix([("*", STREET, "fishery")], kinds),
+        owner=None,
+        now=NOW,
+    )
+    assert (grounds.limit.deadline, grounds.limit.by) == ("2wd", "severity")
+    assert (case.unit, grounds.recorded()["duty_by"]) == ("fishery", "any")
 
 
 def test_titles_name_the_zone_else_the_device_else_the_subject() -> None:
