@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, Final, Literal
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
 from devices.readings import SECOND
-from devices.registry import Registry
+from devices.registry import Device, Registry
 
 CHINA: Final = timezone(timedelta(hours=8), "Asia/Shanghai")
 """All of China keeps one clock without summer time since 1991, so a fixed offset is exact."""
@@ -163,8 +163,19 @@ class Site:
         self.units = {u.code: u for u in units}
         self.registry = registry
         self.plans = {p.code: p for p in plans}
+        self.whole = True
+        """False for a :meth:`part`."""
         for zone in self.zones.values():
             shapely.prepare(zone.geometry)
+
+    def part(self, devices: Callable[[Device], bool], plans: Callable[[Plan], bool]) -> Site:
+        """The same place as one of several workers sees it: with these of its devices and plans."""
+        chosen = [device for device in self.registry.devices if devices(device)]
+        promised = [plan for plan in self.plans.values() if plans(plan)]
+        areas, zones, units = self.areas.values(), self.zones.values(), self.units.values()
+        site = Site(areas, zones, units, Registry(chosen), self.name, self.name_en, promised)
+        site.whole = False
+        return site
 
     def zones_of(self, kind: ZoneKind) -> list[Zone]:
         """The zones of one kind, in the order of their codes."""

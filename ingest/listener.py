@@ -58,14 +58,22 @@ class Listener:
     """
 
     def __init__(
-        self, url: str, client_id: str, filters: Sequence[str] | None = None, *, linger: float = LINGER
+        self,
+        url: str,
+        client_id: str,
+        filters: Sequence[str] | None = None,
+        *,
+        without: Sequence[str] = (),
+        linger: float = LINGER,
     ) -> None:
         """``url`` is ``mqtt[s]://[user:password@]host[:port]``, or several, comma-separated, which are tried in turn.
 
-        ``filters`` are all codecs' topics unless given. Does not connect yet. Raises ValueError for another kind of
-        address.
+        ``filters`` are all codecs' topics unless given; subscriptions ``without`` are ended, should the session still
+        have them from before. Does not connect yet. Raises ValueError for another kind of address.
         """
         self.filters = tuple(subscriptions() if filters is None else filters)
+        self._without = tuple(without)
+        self._changed: asyncio.Task[None] | None = None
         self.connected = False
         self.changed_at = time.time()
         self._brokers = brokers(url)
@@ -110,6 +118,21 @@ class Listener:
         session = self._session
         if session is not None:
             session.acknowledge([m.mid for m in messages if m.qos and m.connection == session.number])
+
+    def follow(self, filters: Sequence[str], without: Sequence[str]) -> None:
+        """Go over to other subscriptions, at once where there is a connection: what is new first, then what is not
+        wanted any more. Messages of the latter that wait at the broker still come."""
+        if (tuple(filters), tuple(without)) == (self.filters, self._without):
+            return
+        self.filters, self._without = tuple(filters), tuple(without)
+        if self._session is not None and self.connected:
+            self._changed = asyncio.create_task(self._resubscribe(self._session), name=f"filters {self._client_id}")
+
+    async def _resubscribe(self, session: Session) -> None:
+        try:
+            await self._subscribe(session)
+        except ConnectionError as error:  # the next connection subscribes anyway
+            session.abort(f"the subscriptions could not be changed: {error}")
 
     def _room_made(self) -> None:
         if self._session is not None:
@@ -168,9 +191,14 @@ class Listener:
             self._waiting.forget_before(session.number)
         CONNECTIONS.inc()
         log.info("mqtt_connected", broker=broker.name, session_present=present)
+        await self._subscribe(session)
+
+    async def _subscribe(self, session: Session) -> None:
         refused = await session.subscribe(self.filters)
         if refused:
             log.error("mqtt_subscription_refused", filters=refused)
+        if self._without:
+            await session.unsubscribe(self._without)
         self._set_connected(not refused)
 
 

@@ -207,6 +207,12 @@ def subscribe(packet: int, filters: Sequence[str]) -> bytes:
     return b"\x82" + _length(len(body)) + body
 
 
+def unsubscribe(packet: int, filters: Sequence[str]) -> bytes:
+    """UNSUBSCRIBE (3.10) from ``filters``."""
+    body = packet.to_bytes(2, "big") + b"".join(_text(f) for f in filters)
+    return b"\xa2" + _length(len(body)) + body
+
+
 def publish(topic: str, payload: bytes, mid: int = 0, *, dup: bool = False, retain: bool = False) -> bytes:
     """PUBLISH (3.3), at QoS 1 with a packet id ``mid``, at QoS 0 without. What a broker or a load generator sends."""
     body = _text(topic) + (mid.to_bytes(2, "big") if mid else b"") + payload

@@ -115,6 +115,10 @@ class Session(asyncio.BufferedProtocol):
             raise ConnectionAbortedError(f"the broker answered {len(codes)} of {len(filters)} subscriptions")
         return [f for f, code in zip(filters, codes, strict=True) if code != 1]
 
+    async def unsubscribe(self, filters: Sequence[str]) -> None:
+        """End subscriptions; those that there are not are no error. Raises ConnectionError as :meth:`subscribe`."""
+        await self._ask(packets.UNSUBACK, packets.unsubscribe(2, filters), "UNSUBSCRIBE")
+
     async def last(self, keepalive: float) -> str:
         """Ping as long as the connection lasts; why it ended.
 

@@ -18,6 +18,7 @@ from alerts.rules import RuleError
 from devices.site_folder import SiteError, SiteErrors
 from server import (
     account_commands,
+    duty_commands,
     evidence_commands,
     reject_commands,
     service_commands,
@@ -66,6 +67,7 @@ app = typer.Typer(
 )
 app.add_typer(site_commands.site, name="site")
 app.add_typer(site_commands.devices, name="devices")
+app.add_typer(duty_commands.app, name="duty")
 app.add_typer(account_commands.app, name="accounts")
 app.add_typer(reject_commands.app, name="rejects")
 app.add_typer(evidence_commands.app, name="evidence")
@@ -91,9 +93,11 @@ def serve() -> None:
 
 
 @app.command()
-def worker() -> None:
+def worker(
+    shard: Annotated[str, typer.Option(help="Of several workers the INDEX-th, from 0: INDEX/COUNT")] = "",
+) -> None:
     """Run a worker alone: MQTT in, detection, notices out. Its /metrics and /readyz are on PATROLGRID_WORKER_PORT."""
-    settings = _begin()
+    settings = _begin(**({"shard": shard} if shard else {}))
     _loud(run(settings, addresses(settings), worker=True, console=False))
 
 
@@ -135,8 +139,8 @@ def list_settings() -> None:
         console.print(Text(f"    {field.description}"))  # text, not markup: mqtt[s]:// is no tag
 
 
-def _begin() -> Settings:
-    settings = read_settings()
+def _begin(**given: object) -> Settings:
+    settings = read_settings(**given)
     set_up_logs(settings.log_level, as_json=settings.log_json)
     return settings
 

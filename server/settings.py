@@ -45,6 +45,9 @@ class Settings(BaseSettings):
     worker: str = Field(
         "worker", pattern=r"^[a-z0-9-]{1,40}$", description="Name of this worker; its MQTT client id, so unique"
     )
+    shard: str = Field(
+        "0/1", pattern=r"^\d{1,3}/\d{1,3}$", description="Which of several workers this is, counted from 0: INDEX/COUNT"
+    )
     batch_size: int = Field(10_000, ge=1, le=60_000, description="Most messages in one transaction")
     future_limit: float = Field(300.0, gt=0, description="Seconds a device's clock may be ahead before it is a reject")
     backfill_days: float = Field(30.0, gt=0, description="Days a reading may be old before it is a reject")

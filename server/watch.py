@@ -113,16 +113,17 @@ class Watch:
         """One fold over all that any detector remembers: each kind of reading from as far back as it is needed."""
         fold = self._fold
         since = newest - fold.reach("fixes")
-        fold.start_visits(await visits_spanning(conn, since), since, await last_positions(conn))
+        mine = None if fold.site.whole else [device.id for device in fold.site.registry.devices]
+        fold.start_visits(await visits_spanning(conn, since, mine), since, await last_positions(conn))
         begin = newest - max(fold.reach(kind) for kind in (*KINDS, "visits"))
-        known = await visits_within(conn, begin, newest + AHEAD)
-        found = fold.receive(Batch(await late_alarms(conn, since), visits=visit_rows(known)), begin)
+        known = await visits_within(conn, begin, newest + AHEAD, mine)
+        found = fold.receive(Batch(await late_alarms(conn, since, mine), visits=visit_rows(known)), begin)
         now = begin
         while begin < newest + AHEAD:
             kinds = [kind for kind in KINDS if begin >= newest - fold.reach(kind)]
             turns = [t for kind in KINDS if (t := newest - fold.reach(kind)) > begin]
             end = min([begin + min((SLICE[kind] for kind in kinds), default=SLICE["samples"]), *turns, newest + AHEAD])
-            batch = await stretch(conn, begin, end, kinds=kinds)
+            batch = await stretch(conn, begin, end, mine, kinds)
             if len(batch):
                 now = max(now, last_received(batch))
                 found += fold.refill(batch, now, newest - end)
@@ -150,7 +151,8 @@ class Watch:
         again = Watcher.fresh(watcher.rule, watcher.detector, site)
         # One terminal's late fixes and one sensor's late samples concern that device; what cameras say is judged
         # together.
-        devices = None if kind == "sightings" else sorted(group.devices)
+        everybody = None if site.whole else [device.id for device in site.registry.devices]
+        devices = everybody if kind == "sightings" else sorted(group.devices)
         kinds = [k for k in KINDS if k in reads(watcher.detector)]
         async with self.pool.connection() as conn:
             now, begin = 0, group.since - int(refold_memory(watcher.detector) * SECOND)

@@ -7,7 +7,6 @@ import gc
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
 from socket import socket
 from uuid import uuid4
 
@@ -17,17 +16,14 @@ import uvicorn
 from psycopg_pool import AsyncConnectionPool
 from starlette.applications import Starlette
 
-from alerts.duty import DutyMatrix
-from alerts.rules import Rule
 from console.app import ConsoleServer, create_app
-from devices.site import Site
 from server.publisher import Publisher
 from server.services import Addresses
 from server.settings import Settings
 from server.telemetry import Checks, worker_app
-from server.worker import Worker
+from server.worker import Ground, Worker
 from store.database import listen, migrate, open_pool, pending
-from store.registry import load_duty, load_rules, load_site
+from store.registry import load_duty, load_rules, load_shares, load_site
 
 log = structlog.get_logger()
 
@@ -36,24 +32,15 @@ class NotReady(RuntimeError):
     """Something that must be there before the start is not; the message says what to do."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ground:
-    """What the database says of the place: read at the start and again when it changes."""
-
-    site: Site
-    rules: list[Rule]
-    duty: DutyMatrix
-
-
 async def upgrade(addresses: Addresses) -> list[str]:
     """Apply the missing migrations; their names."""
     return await migrate(addresses.database_url)
 
 
 async def read_ground(pool: AsyncConnectionPool) -> Ground:
-    """Site, rules and duty matrix as stored."""
+    """Site, rules, duty matrix and shares of the work as stored."""
     async with pool.connection() as conn:
-        return Ground(await load_site(conn), await load_rules(conn), await load_duty(conn))
+        return Ground(await load_site(conn), await load_rules(conn), await load_duty(conn), await load_shares(conn))
 
 
 async def run(
@@ -190,7 +177,7 @@ class _Wanted:
         while not ground.site.areas:
             await asyncio.sleep(1.0)
             ground = await read_ground(self._pool)
-        self._worker = Worker(*self._parts, ground.site, ground.rules, ground.duty)
+        self._worker = Worker(*self._parts, ground)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._worker.run(), name="work")
             tasks.create_task(self._follow(self._worker), name="site")
@@ -210,7 +197,7 @@ class _Wanted:
             except psycopg.OperationalError as error:  # then the listening breaks too, and "resumed" follows
                 log.warning("site_not_read", error=str(error).strip())
                 continue
-            worker.reload(ground.site, ground.rules, ground.duty)
+            worker.reload(ground)
             log.info("site_reloaded", devices=len(ground.site.registry.devices), rules=len(ground.rules))
 
 

@@ -60,6 +60,11 @@ async def load_site(conn: AsyncConnection) -> Site:
     return Site(areas, zones, units, registry, facts.get("name", ""), facts.get("name_en", ""), plans)
 
 
+async def load_shares(conn: AsyncConnection) -> dict[str, int]:
+    """The areas by which work is shared out among workers, each with its number."""
+    return dict(await (await conn.execute("SELECT code, number FROM shares ORDER BY number")).fetchall())
+
+
 async def read_site(conn: AsyncConnection) -> SiteFolder:
     """The site as it was saved, to be written as files again; its name is empty while none was saved."""
     async with conn.transaction():

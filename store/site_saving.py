@@ -202,6 +202,11 @@ async def _put_devices(conn: AsyncConnection, devices: Sequence[Device]) -> None
     await _put(conn, "devices", "id", [_device_row(device, ids[device.code]) for device in devices])
     if ids:
         await conn.execute("SELECT setval(pg_get_serial_sequence('devices', 'id'), %s)", (max(ids.values()),))
+    await conn.execute(  # in the order of the file, and only what is new, so that the numbers have no gaps
+        "INSERT INTO shares (code) SELECT code FROM unnest(%s::text[]) WITH ORDINALITY AS s (code, place)"
+        " WHERE code NOT IN (SELECT code FROM shares) ORDER BY place",
+        (list(dict.fromkeys(device.share for device in devices)),),
+    )
 
 
 def _device_row(device: Device, device_id: int) -> dict[str, Any]:

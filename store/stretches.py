@@ -48,6 +48,7 @@ _LATE_ALARMS: Final = (
     % b"""
     SELECT * FROM fixes
     WHERE received >= %(since)s AND at < %(since)s AND flags & 33 <> 0  -- Flag.SOS | Flag.MAN_DOWN
+        AND (%(devices)s::int[] IS NULL OR device = ANY(%(devices)s))
     LIMIT %(limit)s"""
 )
 _LAST_BEFORE: Final = (
@@ -138,12 +139,14 @@ async def stretches(
             yield batch
 
 
-async def late_alarms(conn: AsyncConnection, since: int, limit: int = 10_000) -> Rows:
+async def late_alarms(
+    conn: AsyncConnection, since: int, devices: Sequence[int] | None = None, limit: int = 10_000
+) -> Rows:
     """The calls for help received at or after a moment (UTC µs) that say they are older than it.
 
     They are not in a stretch of event time that begins there, and must not be overlooked for that.
     """
-    return await _fixes(conn, _LATE_ALARMS, {"since": moment(since), "limit": limit})
+    return await _fixes(conn, _LATE_ALARMS, {"since": moment(since), "devices": devices, "limit": limit})
 
 
 async def newest_received(conn: AsyncConnection) -> int | None:

@@ -53,12 +53,12 @@ async def visits_within(
     return [_visit(row) for row in await cursor.fetchall()]
 
 
-async def visits_spanning(conn: AsyncConnection, since: int) -> list[Visit]:
-    """The visits that had begun and not ended at ``since`` (UTC µs), by device."""
+async def visits_spanning(conn: AsyncConnection, since: int, devices: Sequence[int] | None = None) -> list[Visit]:
+    """The visits that had begun and not ended at ``since`` (UTC µs), of all devices or those with these ids."""
     cursor = await conn.execute(
         'SELECT device, zone, entered, "left" FROM visits WHERE entered <= %s AND ("left" IS NULL OR "left" > %s)'
-        " ORDER BY device, zone, entered",
-        (moment(since), moment(since)),
+        " AND (%s::int[] IS NULL OR device = ANY(%s)) ORDER BY device, zone, entered",
+        (moment(since), moment(since), devices, devices),
     )
     return [_visit(row) for row in await cursor.fetchall()]
 

@@ -13,10 +13,18 @@ from devices.codecs.patrolgrid import PatrolGridCodec
 CODECS: Final[tuple[Codec, ...]] = (PatrolGridCodec(), OwnTracksCodec())
 
 
-def subscriptions(shares: Iterable[str] = ("+",)) -> list[str]:
-    """The MQTT topic filters of all codecs for a worker that has these areas; "+" is all areas."""
+def subscriptions(shares: Iterable[str] = ("+",), *, without_area: bool = True) -> list[str]:
+    """The MQTT topic filters of all codecs for a worker that has these areas; "+" is all areas.
+
+    ``without_area`` says whether topics that name no area are its business too.
+    """
     shares = list(shares)
-    filters = [f.replace("{share}", share) for codec in CODECS for f in codec.filters for share in shares]
+    filters = [
+        f.replace("{share}", share)
+        for codec in CODECS
+        for f in codec.filters
+        for share in (shares if "{share}" in f else [""] if without_area else [])
+    ]
     return list(dict.fromkeys(filters))
 
 
