@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 import psycopg
 import structlog
@@ -15,7 +15,6 @@ from alerts.duty import DutyMatrix
 from alerts.notice import Channel
 from alerts.rules import Rule
 from detectors.base import Batch
-from devices.codecs import subscriptions
 from devices.site import Site
 from ingest.listener import Listener
 from ingest.pipeline import Pipeline
@@ -23,6 +22,7 @@ from server.deliver import deliver
 from server.publisher import Publisher
 from server.services import Addresses
 from server.settings import Settings
+from server.shards import Shard
 from server.watch import Watch
 from store.casebook import record_arrivals, record_command_ack, reoffer
 from store.readings import apply_retention
@@ -35,6 +35,16 @@ ARRIVALS_EVERY = 2.0
 SUPERVISION_EVERY = 30.0
 
 
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What the database says of the place: read at the start and again when it changes."""
+
+    site: Site
+    rules: list[Rule]
+    duty: DutyMatrix
+    shares: dict[str, int]  # the areas by which work is shared out, with their numbers
+
+
 class Worker:
     """All of one worker's parts, wired together. Nothing touches the network before :meth:`run`."""
 
@@ -44,15 +54,16 @@ class Worker:
         addresses: Addresses,
         pool: AsyncConnectionPool,
         publisher: Publisher,
-        site: Site,
-        rules: Sequence[Rule],
-        duty: DutyMatrix,
+        ground: Ground,
     ) -> None:
+        site, self._shard = ground.site, Shard.parse(settings.shard)
+        filters, without = self._shard.filters(ground.shares)
         self._settings = settings
         self._pool = pool
         self._publisher = publisher
-        self._listener = Listener(addresses.mqtt_url, f"patrolgrid-{settings.worker}", subscriptions())
-        self._watch = Watch(pool, site, rules, duty, listening=self._listening)
+        self._listener = Listener(addresses.mqtt_url, self._shard.client(settings.worker), filters, without=without)
+        part = self._shard.site(site, ground.shares)
+        self._watch = Watch(pool, part, ground.rules, ground.duty, listening=self._listening)
         self._pipeline = Pipeline(
             self._listener,
             pool,
@@ -78,10 +89,11 @@ class Worker:
             tasks.create_task(self._supervise(), name="supervision")
             tasks.create_task(self._keep(), name="retention")
 
-    def reload(self, site: Site, rules: Sequence[Rule], duty: DutyMatrix) -> None:
-        """Take a changed site before the next batch."""
-        self._watch.reload(site, rules, duty)
-        self._pipeline.registry = site.registry
+    def reload(self, ground: Ground) -> None:
+        """Take a changed site before the next batch, and the areas that are now ours."""
+        self._watch.reload(self._shard.site(ground.site, ground.shares), ground.rules, ground.duty)
+        self._pipeline.registry = ground.site.registry
+        self._listener.follow(*self._shard.filters(ground.shares))
 
     def checks(self) -> list[tuple[str, bool, str]]:
         """What readiness rests on: the broker is heard, the detectors know the past, the database takes batches."""
