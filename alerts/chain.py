@@ -32,6 +32,8 @@ def act(case: Case, action: str, actor: Actor, wish: Wish, now: datetime) -> Cas
     """
     row = _permitted(case, action, actor, now)
     check_note(wish.note, needed="note" in row.needs)
+    for text in (wish.unit, wish.terminal, wish.until, *wish.units):
+        check_note(text or "", needed=False)
     changed: dict[str, Any] = {"status": row.target or case.status}
     changed["closed_at"] = now if row.target in FINAL else None if row.target else case.closed_at
     effect = EFFECTS.get(action)

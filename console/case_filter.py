@@ -14,7 +14,8 @@ from console.models_cases import CaseStatus
 from console.orders import Order
 
 T = TypeVar("T", bound=str)
-Several = Annotated[list[Annotated[str, Field(max_length=1000)]] | None, Field(max_length=50)]
+_KEPT = r"^[^\x00]*$"  # what a text column can hold
+Several = Annotated[list[Annotated[str, Field(max_length=1000, pattern=_KEPT)]] | None, Field(max_length=50)]
 _STATUSES: tuple[CaseStatus, ...] = get_args(CaseStatus)
 _SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 
@@ -23,16 +24,19 @@ class CaseFilter(Order):
     """All that is given must hold; of several values of one filter any."""
 
     status: Several = Field(None, description=f"Any of {', '.join(_STATUSES)}", examples=[["dispatched", "handling"]])
-    unit: str | None = Field(None, max_length=100, description="Only this unit's; `-`: ownership unclear")
+    unit: str | None = Field(
+        None, max_length=100, pattern=_KEPT, description="Only this unit's; `-`: ownership unclear"
+    )
     category: Several = Field(None, description="Any of these kinds of event")
     severity: Several = Field(None, description=f"Any of {', '.join(_SEVERITIES)}")
-    area: str | None = Field(None, max_length=100, description="Only in this area and those below it")
+    area: str | None = Field(None, max_length=100, pattern=_KEPT, description="Only in this area and those below it")
     supervision: int | None = Field(None, ge=0, le=3, description="At least at this step: 1 urged, 2 letter, 3 second")
     overdue: bool | None = Field(None, description="Only those open past their deadline, or all others")
     q: str | None = Field(
         None,
         min_length=2,
         max_length=100,
+        pattern=_KEPT,
         description="A part of the title, or the beginning or the end of the number",
         examples=["1122-0007"],
     )

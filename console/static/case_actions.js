@@ -8,13 +8,16 @@ import { state } from "./state.js";
 
 const FORWARD = ["open", "dispatch", "accept", "feedback", "verify", "close"]; // the way to the end: offered first
 const SEVERE = new Set(["void"]);
+const KNOWN = new Set(["note", "unit", "terminal", "outcome"]); // what this form can ask for
+const known = (need) => KNOWN.has(need.replace("?", ""));
 
 // What somebody has begun to write stays when the case changes under it, and goes with the case or once it is done.
 let draft = { case: null, action: null, fields: {} };
 
 /** The bar for `detail`; `done(detail)` gets the answer, `reload()` is called after a refusal because of a change. */
 export function actionBar(detail, done, reload) {
-  const { actions, case: found } = detail;
+  const { case: found } = detail;
+  const actions = detail.actions.filter(({ needs }) => needs.every((need) => need.endsWith("?") || known(need)));
   if (draft.case !== found.id || !actions.some((offer) => offer.action === draft.action)) {
     draft = { case: found.id, action: null, fields: {} };
   }
@@ -73,7 +76,7 @@ async function submit(found, offer, fields, done, reload) {
 }
 
 function form(found, offer, send) {
-  const inputs = new Map(offer.needs.map((need) => [need.replace("?", ""), input(found, need, offer)]));
+  const inputs = new Map(offer.needs.filter(known).map((need) => [need.replace("?", ""), input(found, need, offer)]));
   const go = working(
     h(
       "button",

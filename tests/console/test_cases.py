@@ -79,12 +79,21 @@ async def test_the_offers_of_each_role(client: Clients) -> None:
         offers = answer.json()["actions"]
         assert all(offer["zh"] and offer["en"] for offer in offers)
         offered[who] = {offer["action"]: offer["needs"] for offer in offers}
+    desk = {
+        "open": [],
+        "assign": ["unit"],
+        "ask_extension": ["until", "note"],
+        "merge": ["into", "note"],
+        "void": ["note"],
+        "note": ["note"],
+    }
+    chief = desk | {"urge": ["note"]}
     assert offered == {
         "viewer": {},
-        "operator": {"open": [], "assign": ["unit"], "void": ["note"], "note": ["note"]},
-        "unit": {"note": ["note"]},
-        "supervisor": {"open": [], "assign": ["unit"], "void": ["note"], "note": ["note"]},
-        "admin": {"open": [], "assign": ["unit"], "void": ["note"], "note": ["note"]},
+        "operator": desk,
+        "unit": {"ask_extension": ["until", "note"], "note": ["note"]},
+        "supervisor": chief,
+        "admin": chief,
     }
 
 

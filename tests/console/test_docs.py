@@ -24,10 +24,12 @@ WHO = {
     "all roles": ROLES,
     "all but viewer": ROLES - {"viewer"},
     "operator, supervisor, admin": {"operator", "supervisor", "admin"},
+    "supervisor, admin": {"supervisor", "admin"},
     "所有人": ROLES | {"nobody"},
     "各角色": ROLES,
     "除观察员外": ROLES - {"viewer"},
     "值班员、督办员、管理员": {"operator", "supervisor", "admin"},
+    "督办员、管理员": {"supervisor", "admin"},
 }
 ROW = re.compile(r"^\| (GET|POST|DELETE|PUT|PATCH) \| `([^`]+)` \| ([^|]+) \| ([^|]+) \|$", re.MULTILINE)
 BLOCK = re.compile(r"^```bash\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -52,7 +54,7 @@ async def test_the_commands_run_as_they_stand(
 ) -> None:
     await find()
     blocks = BLOCK.findall((DOCS / PAGES[0]).read_text("utf-8"))
-    assert len(blocks) == 6
+    assert len(blocks) == 8
     script = "\necho ----\n".join(blocks)
     given = {"BASE": f"http://127.0.0.1:{server.port}", "NAME": "first", "PASSWORD": "a long enough phrase"}
     await _become_operator(server)
@@ -69,10 +71,12 @@ async def test_the_commands_run_as_they_stand(
         await asyncio.wait([ended], timeout=0.3)
     output, errors = (part.decode() for part in await ended)
     assert process.returncode == 0, errors + output
-    log_in, lists, pages, case, stream, refusal = output.split("----\n")
+    log_in, lists, filtered, pages, case, candidates, stream, refusal = output.split("----\n")
     assert json.loads(log_in)["name"] == "first"
     assert "北岸有人垂钓 / Angling on the north shore" in lists
     assert re.search(r"^PG-\d{8}-0001$", pages, re.MULTILINE)
+    assert filtered.strip() == "Fishing ban: North shore"
+    assert re.search(r"^T1 [0-9.]+ m, [0-9.]+ s, 80 %, fit$", candidates, re.MULTILINE)
     assert re.search(r"^opened$", case, re.MULTILINE)
     assert "first report 电话举报" in case
     assert 'event: positions\ndata: [{"device":"T1"' in stream

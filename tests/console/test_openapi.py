@@ -89,6 +89,7 @@ async def test_real_answers_fit_the_description(
         ("get", "/readyz", "/readyz", {}, 503),  # without a lifespan the live hub does not run
         ("get", "/api/v1/me", "/api/v1/me", {}, 200),
         ("get", "/api/v1/site", "/api/v1/site", {}, 200),
+        ("get", "/api/v1/categories", "/api/v1/categories", {}, 200),
         ("get", "/api/v1/devices", "/api/v1/devices", {}, 200),
         ("get", "/api/v1/positions", "/api/v1/positions", {}, 200),
         ("get", "/api/v1/devices/{code}/track", "/api/v1/devices/T1/track", {}, 200),
@@ -115,6 +116,13 @@ async def test_real_answers_fit_the_description(
             *("post", "/api/v1/cases/{case_id}/actions", f"/api/v1/cases/{alert.case_id}/actions"),
             *({"action": "dispatch", "version": 1, "terminal": "T1"}, 200),
         ),
+        (
+            *("post", "/api/v1/cases/{case_id}/actions", f"/api/v1/cases/{alert.case_id}/actions"),
+            *({"action": "whistle", "version": 2, "units": ["police"], "note": "联合处置"}, 200),
+        ),
+        ("get", "/api/v1/cases", "/api/v1/cases?status=dispatched,handling&q=禁渔&limit=5", {}, 200),
+        ("get", "/api/v1/cases", "/api/v1/cases?status=lost", {}, 422),
+        ("get", "/api/v1/cases/{case_id}/candidates", f"/api/v1/cases/{alert.case_id}/candidates", {}, 200),
         ("get", "/api/v1/rejects", "/api/v1/rejects", {}, 200),
         ("post", "/api/v1/rejects/{reject_id}/replay", f"/api/v1/rejects/{number}/replay", {}, 200),
         ("post", "/api/v1/session", "/api/v1/session", {"name": "viewer", "password": "a long enough phrase"}, 200),
