@@ -65,7 +65,7 @@ class Episode:
     """One thing that happened. ``until`` 0: it has not ended yet."""
 
     kind: str  # a key of INCIDENTS or HARMLESS
-    subject: str  # the device concerned, or ""
+    subject: str  # the device concerned (several with commas; of a planned walk its plan too), or ""
     zone: str  # the zone it happened in, or ""
     since: int  # UTC µs
     until: int

@@ -20,11 +20,12 @@ from simulators.bank.stage import DAY, FIRST, Played, Stage, along, stretch
 from simulators.bank.terminal import Span, Trouble
 from simulators.bodies import Carries
 from simulators.chance import Floats
-from simulators.places import Line, Spot
+from simulators.places import Ground, Line, Spot
 
 HOUR: Final = 3_600.0
 BEGINS, SECONDS = 5.5 * HOUR, 15.25 * HOUR  # of the day; how long
-VILLAGES: Final = 5
+VILLAGES: Final = 7
+BEHIND: Final = 260.0  # m inland of the round runs a path
 STATION: Final = 420.0  # m inland of the round: outside the beats
 EVERY: Final = 20.0  # s between fixes
 POSTS: Final = (0.04, 0.35, 0.65, 0.96)  # where on the round the checkpoints of a walk stand
@@ -40,14 +41,14 @@ class Village:
     line: Line
     station: Spot
     crew: list[Device]
-    walk: Plan
-    posts: list[Zone]
+    walk: Plan  # checkpoints, in order
+    path: Plan  # a line
     draw: random.Random
     tours: dict[str, list[tuple[float, Way]]] = field(default_factory=dict)  # device → setting out, way from there on
 
 
 def rounds_day(folder: SiteFolder, seed: int) -> Played:
-    """From half past five to a quarter to nine in the evening, in five villages."""
+    """From half past five to a quarter to nine in the evening, in seven villages."""
     draw = random.Random(seed * 7 + 3)  # noqa: S311
     day = FIRST + int(draw.randrange(360) * DAY + BEGINS) * SECOND
     shores = [p for p in folder.plans if p.kind == "quota" and len(p.zones) == 1 and p.zones[0].startswith("P-")]
@@ -60,8 +61,10 @@ def rounds_day(folder: SiteFolder, seed: int) -> Played:
 
 
 def _with_walks(folder: SiteFolder, areas: list[str], draw: random.Random) -> SiteFolder:
-    """The site with, in each village, four checkpoints along the round and a plan to walk them in order."""
+    """The site with two plans more in each village: checkpoints along the round, to be walked in order, and a path
+    behind the dyke."""
     zones, plans = [], []
+    ground = Ground(folder.areas, folder.zones, folder.devices)
     for area in areas:
         patrol = [z for z in folder.zones if z.area == area and z.kind == "patrol"]
         line = next(z for z in patrol if z.geometry.geom_type == "LineString")
@@ -75,7 +78,14 @@ def _with_walks(folder: SiteFolder, areas: list[str], draw: random.Random) -> Si
         opens = draw.choice((12, 13, 14))
         plans.append(
             Plan(f"walk-{line.code.lower()}", "route", "下午巡线", "Afternoon walk", area, tuple(codes),
-                 opens=f"{opens:02d}:00", closes=f"{opens + 4:02d}:00", who=("?",), share=1.0, ordered=True)
+                 opens=f"{opens:02d}:00", closes=f"{opens + 4:02d}:00", who=("?",), stay=90.0, share=1.0, ordered=True)
+        )  # fmt: skip
+        spots = [ground.inland((float(x), float(y)), BEHIND) for x, y in ground.zones[line.code].coords]
+        path = shapely.LineString([ground.frame.degrees(*spot) for spot in spots])
+        zones.append(Zone(f"L-{line.code}", "patrol", "堤后小路", "Path behind the dyke", area, path))
+        plans.append(
+            Plan(f"path-{line.code.lower()}", "route", "堤后巡线", "Walk behind the dyke", area, (f"L-{line.code}",),
+                 opens="09:00", closes="13:00", who=("?",), corridor=40.0)
         )  # fmt: skip
     kept = tuple(p for p in folder.plans if p.area in areas)
     return replace(folder, zones=(*folder.zones, *zones), plans=(*kept, *plans))
@@ -88,20 +98,22 @@ def _village(stage: Stage, shore: Plan) -> None:
     crew = [d for d in folder.devices if d.area.startswith(shore.area) and d.role == "patrol"]
     crew = [replace(d, interval=EVERY) for d in crew][:3]
     folder = replace(folder, devices=tuple({d.code: d for d in (*folder.devices, *crew)}.values()))
-    named = tuple(replace(p, who=(crew[-1].code,)) if p.code == walk.code else p for p in folder.plans)
+    path = next(p for p in folder.plans if p.area == shore.area and p.code.startswith("path-"))
+    bearer = {walk.code: crew[-1].code, path.code: crew[0].code}
+    named = tuple(replace(p, who=(bearer[p.code],)) if p.code in bearer else p for p in folder.plans)
     stage.folder = replace(folder, plans=named)
     line = np.asarray(stage.ground.zones[shore.zones[0]].coords)
     middle = along(line, 0.5)
-    posts = [z for z in folder.zones if z.code in walk.zones]
-    village = Village(shore, grids, line, stage.ground.inland(middle, STATION), crew, walk, posts, draw)
+    village = Village(shore, grids, line, stage.ground.inland(middle, STATION), crew, walk, path, draw)
     _shore(stage, village)
     for number, zone in enumerate(grids.zones):
         _beats(stage, village, zone, number)
     _walk(stage, village)
+    _path(stage, village)
     journeys = {device.code: _day(village, device) for device in crew}
     for device in crew:
         journey, spans = journeys[device.code]
-        stage.carry(device, journey, 600.0, SECONDS - 600, Trouble(charging=spans, indoors=spans), HIDDEN)
+        stage.carry(device, journey, 600.0, SECONDS, Trouble(charging=spans, indoors=spans), HIDDEN)
     _judge(stage, village, [journey for journey, _ in journeys.values()])
 
 
@@ -114,11 +126,11 @@ def _clock(hours: float) -> float:
 def _shore(stage: Stage, village: Village) -> None:
     """The whole round, once: walked, broken off, or not begun."""
     draw, lot = village.draw, village.draw.random()
-    if lot < 0.2:
+    if lot < 0.25:
         return
-    begins = _clock(draw.uniform(6.6, 8.6) if lot < 0.8 else draw.uniform(17.6, 18.3))
+    begins = _clock(draw.uniform(6.6, 8.6) if lot < 0.85 else draw.uniform(17.6, 18.3))
     way = Way(draw, begins, village.station)
-    ends = draw.uniform(0.3, 0.6) if lot < 0.4 else 1.0
+    ends = draw.uniform(0.3, 0.6) if lot < 0.5 else 1.0
     line = village.line if draw.random() < 0.5 else village.line[::-1]
     way.go([along(line, 0.0)], 1.4).go(stretch(line, 0.0, ends), draw.uniform(1.2, 1.5), pauses=1 / 300.0, weave=2.5)
     way.go([village.station], 1.4)
@@ -132,9 +144,9 @@ def _beats(stage: Stage, village: Village, zone: str, number: int) -> None:
     ends = (0.12, 0.40) if shape.contains(Point(along(village.line, 0.25))) else (0.60, 0.88)
     inner = stretch(village.line, *ends)
     times = [draw.uniform(9.2, 9.6) + number * 0.75, draw.uniform(11.0, 11.4) + number * 0.75]
-    if (lot := draw.random()) < 0.3:
+    if (lot := draw.random()) < 0.4:
         times = times[:1] if draw.random() < 0.6 else []
-    elif lot < 0.5:
+    elif lot < 0.6:
         times[-1] = draw.uniform(18.3, 18.6) + number * 0.5
     for hour in times:
         begins = _clock(hour)
@@ -151,7 +163,7 @@ def _walk(stage: Stage, village: Village) -> None:
     opens = _clock(float(village.walk.opens[:2]))
     begins = opens + draw.uniform(0.1, 1.0) * HOUR
     spots = [along(village.line, share) for share in POSTS]
-    way = Way(draw, begins, village.station).go([spots[0]], 1.4).linger(draw.uniform(60, 150), 4.0, 20.0)
+    way = Way(draw, begins, village.station).go([spots[0]], 1.4).linger(draw.uniform(120, 240), 4.0, 20.0)
     lot, pace = draw.random(), draw.uniform(1.2, 1.5)
     order, note = list(range(1, len(POSTS))), ""
     if lot < 0.25:
@@ -163,13 +175,48 @@ def _walk(stage: Stage, village: Village) -> None:
             away = stage.ground.inland(way.here, draw.uniform(25, 45))
             way.go([away], pace).go([along(village.line, (POSTS[post] + POSTS[post - 1]) / 2)], pace)
         way.go(_between(village.line, way.here, spots[post]), pace, pauses=1 / 300.0, weave=2.5)
-        way.linger(draw.uniform(60, 150), 4.0, 20.0)
+        way.linger(draw.uniform(120, 240), 4.0, 20.0)
     way.go([village.station], 1.4)
     village.tours.setdefault(device.code, []).append((begins, way))
     if note:
         closes = _clock(float(village.walk.closes[:2]))
-        note = f"{village.walk.code}: {note}"
-        stage.mark("off_route", begins, closes, spots[0], subject=device.code, note=note)
+        subject = f"{device.code},{village.walk.code}"
+        stage.mark("off_route", begins, closes, spots[0], subject=subject, note=note)
+
+
+def _path(stage: Stage, village: Village) -> None:
+    """The line behind the dyke: walked, with a small or a long way round, or half of it."""
+    draw, device, lot = village.draw, village.crew[0], village.draw.random()
+    line = np.asarray(stage.ground.zones[village.path.zones[0]].coords)
+    line = line if draw.random() < 0.5 else line[::-1]
+    begins, pace = _clock(draw.uniform(9.8, 10.6)), draw.uniform(1.2, 1.5)
+    way = Way(draw, begins, village.station).go([along(line, 0.0)], 1.4)
+    note, goal = "", 1.0
+    if lot < 0.25:
+        goal, note = draw.uniform(0.25, 0.6), "only a part of it"
+        way.go(stretch(line, 0.0, goal), pace, pauses=1 / 300.0, weave=2.5)
+    elif lot < 0.55:
+        leaves = draw.uniform(0.25, 0.45)
+        way.go(stretch(line, 0.0, leaves), pace, pauses=1 / 300.0, weave=2.5)
+        away = stage.ground.inland(way.here, draw.uniform(200, 500))
+        way.go([away], 1.4).linger(draw.uniform(8, 25) * 60, 15.0, 40.0)
+        note = "a long way round"
+        way.go([along(line, leaves)], 1.4).go(stretch(line, leaves, 1.0), pace, pauses=1 / 300.0, weave=2.5)
+    elif lot < 0.75:
+        leaves = draw.uniform(0.2, 0.7)
+        way.go(stretch(line, 0.0, leaves), pace, pauses=1 / 300.0, weave=2.5)
+        aside = stage.ground.inland(way.here, draw.uniform(45, 110))
+        begun = way.now
+        way.go([aside], 1.3).linger(draw.uniform(20, 90), 3.0, 20.0).go([along(line, leaves)], 1.3)
+        stage.mark("short_cut", begun, way.now, aside, subject=device.code, note="steps aside to look at something")
+        way.go(stretch(line, leaves, 1.0), pace, pauses=1 / 300.0, weave=2.5)
+    else:
+        way.go(stretch(line, 0.0, 1.0), pace, pauses=1 / 300.0, weave=2.5)
+    way.go([village.station], 1.4)
+    village.tours.setdefault(device.code, []).append((begins, way))
+    if note:
+        code, closes = village.path.code, _clock(float(village.path.closes[:2]))
+        stage.mark("off_route", begins, closes, along(line, goal), subject=f"{device.code},{code}", note=note)
 
 
 def _between(line: Line, here: Spot, there: Spot) -> Line:

@@ -123,6 +123,9 @@ class Stage:
         sent: list[Message] = []
         for terminal in self.terminals:
             sent += terminal.messages(self.seed, self.ground, self.start, self.weather, self.trees, self.holes)
+            for since, until in terminal.gaps:
+                spot, code = terminal.journey.spot(since), terminal.device.code
+                self.mark("coverage_gap", since, until, spot, subject=code, note=f"{until - since:.0f} s")
         sent += self._fixed()
         for source in self.sources:
             sent += source()

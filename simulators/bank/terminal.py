@@ -30,6 +30,7 @@ from simulators.wire import Message, Speaker, seconds, whole_ms
 
 ERROR, ERROR_Y, PHASE, JITTER, SPEED, COURSE, ACCURACY = range(120, 127)  # purposes of draws
 QUALITY, CHARGE, CLOCK, DROPS, DROP_LENGTH, NEWEST = range(127, 133)
+GAP: Final = 60.0  # s out of reach that are worth a label
 INDOORS: Final = 3.0  # times the error under a roof
 
 Span = tuple[float, float]
@@ -77,6 +78,7 @@ class Terminal:
         self.device, self.journey, self.since, self.until = device, journey, since, until
         self.trouble = trouble or Trouble()
         self.emptied: list[float] = []  # when its battery was empty
+        self.gaps: list[Span] = []  # when the network did not reach it
         self.level_at_drain = 100.0  # percent, when it began to run down
 
     def messages(
@@ -86,7 +88,7 @@ class Terminal:
         apparatus = _Apparatus(self, seed, weather)
         apparatus.measure(ground, trees, holes)
         sent = apparatus.send(ground, start)
-        self.emptied = apparatus.emptied
+        self.emptied, self.gaps = apparatus.emptied, apparatus.gaps()
         self.level_at_drain = apparatus.level_at_drain
         return sent
 
@@ -277,6 +279,12 @@ class _Apparatus:
                 for i in np.flatnonzero((self.at >= since) & (self.at < until)).tolist():
                     fixes[i]["sos"] = True
         return fixes
+
+    def gaps(self) -> list[Span]:
+        """From when to when it was not heard, a minute or longer."""
+        edges = np.flatnonzero(np.diff(np.concatenate([[0], (~self.heard).astype(np.int8), [0]]))).reshape(-1, 2)
+        found = [(float(self.at[a]), float(self.at[min(b, len(self.at) - 1)])) for a, b in edges.tolist()]
+        return [(since, until) for since, until in found if until - since >= GAP]
 
     def _heartbeats(self, speaker: Speaker, start: int) -> list[Message]:
         """Every five minutes, if it is on and heard; also where it has no satellites."""
