@@ -30,10 +30,15 @@ CAUSES: Final[Mapping[str, frozenset[str]]] = {
 """Detector → the incidents (of :mod:`simulators.truth`) that it is there for."""
 JUSTIFIED: Final[Mapping[str, frozenset[str]]] = {
     "hazard": frozenset({"swell", "set_right"}),
+    "patrol_gap": frozenset({"late_patrol"}),  # a reminder while it was not done yet
 }
 """Detector → what it may say something of, and need not: such alerts count neither way."""
 BEFORE: Final = 90.0  # s by which an alert's span may begin before its incident: clocks, and what led up to it
-AFTER: Final = 900.0  # s after an incident's end in which its alert may still be raised
+AFTER: Final = 900.0  # s after an incident's end in which its alert may still begin
+AFTER_LATE: Final = 180.0  # the same of a reminder: by then the patrol has been counted
+DEADLINES: Final = frozenset({"missed_patrol"})
+"""What is measured from its end, the window's: before it is negative."""
+PARTS: Final = ("feed", "share", "area", "cell")  # how a subject begins that is many devices
 NEAR: Final = 90.0  # m from an incident on the bank to what was found of it
 NEAR_AFLOAT: Final = 400.0  # m, of a boat that works along its net
 
@@ -127,7 +132,7 @@ def score_world(
             score.alerts += 1
             score.right += bool(fits)
             for i in fits:
-                wait = max(0.0, (one.at - incidents[i].since) / SECOND)
+                wait = _wait(one.at, incidents[i])
                 waits[i] = min(wait, waits.get(i, math.inf))
             if not fits:
                 score.false.append(FalseAlarm(chapter, seed, one.alert, _beside(one, truth)))
@@ -143,15 +148,24 @@ def score_world(
     return scores
 
 
+def _wait(at: int, episode: Episode) -> float:
+    """Seconds from an incident's beginning, or from the end of its window, to an alert."""
+    if episode.kind in DEADLINES:
+        return (at - episode.until) / SECOND
+    return max(0.0, (at - episode.since) / SECOND)
+
+
 def matches(alert: Alert, at: int, episode: Episode) -> bool:
     """Whether an alert that was raised at ``at`` (UTC µs) is of an episode: the time, the device or the zone, and for
     what has a place of its own the distance."""
     first, last = micros(alert.first_seen), micros(alert.last_seen)
-    if last < episode.since - BEFORE * SECOND or first > episode.until + AFTER * SECOND:
+    after = AFTER_LATE if episode.kind == "late_patrol" else AFTER
+    if last < episode.since - BEFORE * SECOND or first > episode.until + after * SECOND:
         return False
     if at < episode.since - BEFORE * SECOND:
         return False
-    if episode.subject and not _same_subject(alert.subject, episode.subject):
+    of_many = episode.kind == "outage" and alert.subject.startswith(PARTS)
+    if episode.subject and not of_many and not _same_subject(alert.subject, episode.subject):
         return False
     if alert.zone and episode.zone and alert.zone != episode.zone:
         return False
@@ -173,10 +187,12 @@ def _beside(raised: Raised, truth: Sequence[Episode]) -> str:
     return "; ".join(
         f"{episode.kind}{f' ({episode.note})' if episode.note else ''}"
         for episode in truth
-        if matches(alert, raised.at, episode) or (episode.zone and matches(alert, raised.at, _placed(episode)))
+        if _here(alert, episode) and matches(alert, raised.at, replace(episode, subject=""))
     )
 
 
-def _placed(episode: Episode) -> Episode:
-    """The same as something that a camera may have seen: known by its place, not by its device."""
-    return replace(episode, kind="fishing", subject="", note=f"{episode.note}, boat")
+def _here(alert: Alert, episode: Episode) -> bool:
+    """Whether it has anything to do with the alert's device or zone."""
+    if episode.subject and _same_subject(alert.subject, episode.subject):
+        return True
+    return bool(episode.zone) and episode.zone == alert.zone

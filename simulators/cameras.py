@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -179,10 +179,19 @@ class Cameras:
 
 
 class Counters:
-    """Cameras that count the people of a crowded place, each the whole of it."""
+    """Cameras that count the people of a crowded place, each the whole of it or the share that it sees."""
 
-    def __init__(self, seed: int, devices: Sequence[Device], crowds: Sequence[Crowd], start: int) -> None:
+    def __init__(
+        self,
+        seed: int,
+        devices: Sequence[Device],
+        crowds: Sequence[Crowd],
+        start: int,
+        shares: Mapping[str, float] | None = None,
+    ) -> None:
+        """``shares``: by device code, of those that see a part only."""
         self.devices, self._crowds = tuple(devices), tuple(crowds)
+        self._shares = [(shares or {}).get(d.code, 1.0) for d in devices]
         self._speakers = [Speaker(d) for d in devices]
         self._dice = [dice(seed, "counter", d.code) for d in devices]
         self._period = np.array([max(1.0, d.interval or PERIOD) for d in devices]) * SECOND
@@ -193,7 +202,8 @@ class Counters:
         sent = []
         for camera in np.flatnonzero(self._next <= now).tolist():
             at, crowd = whole_ms(self._next[camera]), self._crowds[camera]
-            count = max(0, round(crowd.people * (1.0 + COUNT_ERROR * self._dice[camera].gauss(0.0, 1.0))))
+            people = crowd.people * self._shares[camera]
+            count = max(0, round(people * (1.0 + COUNT_ERROR * self._dice[camera].gauss(0.0, 1.0))))
             lon, lat = crowd.place
             content = {"t": seconds(at), "label": "person", "n": count, "conf": 0.8, "lon": lon, "lat": lat}
             if count:

@@ -41,12 +41,14 @@ class Crowd:
     WANDER = 0.025  # its standard deviation
     KEEP = math.exp(-1 / 90.0)  # it changes over a minute and a half
 
-    def __init__(self, seed: int, zone: Zone, frame: Frame) -> None:
+    def __init__(self, seed: int, zone: Zone, frame: Frame, usual: float = USUAL) -> None:
+        """``usual``: the share of the capacity that is there when nothing happens."""
         middle = zone.geometry.representative_point()
         self.zone, self.spot = zone, frame.spot(middle.x, middle.y)
         self.place = (round(middle.x, 6), round(middle.y, 6))
         self.holds = float(zone.capacity or 100)
-        self.people = self.USUAL * self.holds
+        self._usual = usual
+        self.people = usual * self.holds
         self._dice = dice(seed, "crowd", zone.code)
         self._wander = 0.0
         self._surges: list[Surge] = []
@@ -61,7 +63,7 @@ class Crowd:
         """One second; notes when the place is fuller than it holds."""
         self._wander = self.KEEP * self._wander + math.sqrt(1 - self.KEEP**2) * self._dice.gauss(0.0, 1.0)
         self._surges = [s for s in self._surges if tick <= s.ends]
-        share = self.USUAL + self.WANDER * self._wander + sum(s.at(tick) for s in self._surges)
+        share = self._usual + self.WANDER * self._wander + sum(s.at(tick) for s in self._surges)
         self.people = max(0.0, share * self.holds)
         self._note(share, now, diary)
 

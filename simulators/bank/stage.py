@@ -74,6 +74,7 @@ class Stage:
         self.extras: list[Extra] = []
         self.fixed: list[Device] = []  # cameras and sensors that take part
         self.crowds: list[Crowd] = []
+        self.shares: dict[str, float] = {}  # of a crowd that a camera sees, by its code; 1 without
         self.sources: list[Callable[[], Iterable[Message]]] = []  # whatever else sends
         self.cut: list[Callable[[list[Message]], list[Message]]] = []  # what becomes of messages on their way
 
@@ -151,7 +152,7 @@ class Stage:
         """What cameras see and count, and the heartbeats of what stands still."""
         cameras = [d for d in self.fixed if d.kind == "camera"]
         counting = [(d, crowd) for d in cameras if (crowd := watched_crowd(d, self.crowds, self.ground)) is not None]
-        counters = Counters(self.seed, [d for d, _ in counting], [c for _, c in counting], self.start)
+        counters = Counters(self.seed, [d for d, _ in counting], [c for _, c in counting], self.start, self.shares)
         looking = [d for d in cameras if d not in counters.devices]
         beats = Heartbeats(self.seed, self.fixed, self.start)
         sent: list[Message] = []
