@@ -157,11 +157,10 @@ class DutyMatrix:
             open_ += 1
             seen += [area for area in below.get(seen.pop(), ()) if self.unit_for(category, area, site) is None]
         where = site.areas[root]
-        more = (
-            (f"，其下另有 {open_ - 1} 个辖区也没有", f", nor have {open_ - 1} areas below it")
-            if open_ > 1
-            else ("", "")
-        )
+        more = ("", "")
+        if open_ > 1:
+            below_it = "1 area below it" if open_ == 2 else f"{open_ - 1} areas below it"
+            more = (f"，其下另有 {open_ - 1} 个辖区也没有", f", nor in {below_it}")
         zh = f"事项“{category}”在{where.name}（{root}）没有责任单位{more[0]}"
         en = f"category {category!r} has no unit in {where.name_en} ({root}){more[1]}"
         return DutyProblem("hole", category, root, zh, en)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, cast
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import HTMLResponse
 
 from alerts.case import Entry
@@ -42,7 +42,12 @@ async def read_letter(case_id: CaseId, seq: Seq, caller: Anyone, desk: TheDesk) 
     return LetterDetail(**dict(_out(next(e for e in entries if e.seq == seq), letter)), text=text)
 
 
-@letters.get("/{seq}/print", summary="A letter of supervision as a page to print", response_class=HTMLResponse)
+@letters.get(
+    "/{seq}/print",
+    summary="A letter of supervision as a page to print",
+    response_class=Response,  # not HTMLResponse, which would describe the refusals as HTML, too
+    responses={200: {"content": {"text/html": {}}, "description": "The page"}},
+)
 async def print_letter(
     case_id: CaseId,
     seq: Seq,

@@ -132,6 +132,7 @@ async def _person(
 ALL = {"viewer", "operator", "unit", "supervisor", "admin"}
 STAFF = ALL - {"viewer"}
 DESK = {"operator", "supervisor", "admin"}
+CHIEF = {"supervisor", "admin"}
 PUBLIC: set[str] = ALL | {"nobody"}
 
 RULES: dict[tuple[str, str], set[str]] = {
@@ -160,6 +161,19 @@ RULES: dict[tuple[str, str], set[str]] = {
     ("GET", "/api/v1/cases/{case_id}"): ALL,
     ("POST", "/api/v1/cases/{case_id}/actions"): STAFF,
     ("GET", "/api/v1/cases/{case_id}/candidates"): DESK,
+    ("GET", "/api/v1/cases/{case_id}/letters"): ALL,
+    ("GET", "/api/v1/cases/{case_id}/letters/{seq}"): ALL,
+    ("GET", "/api/v1/cases/{case_id}/letters/{seq}/print"): ALL,
+    ("GET", "/api/v1/ownership"): DESK,
+    ("GET", "/api/v1/ownership/{case_id}"): DESK,
+    ("POST", "/api/v1/ownership/{case_id}"): CHIEF,
+    ("GET", "/api/v1/duties"): ALL,
+    ("PUT", "/api/v1/duties"): CHIEF,
+    ("GET", "/api/v1/duties/resolve"): ALL,
+    ("GET", "/api/v1/duties/check"): DESK,
+    ("GET", "/api/v1/duties/changes"): DESK,
+    ("GET", "/api/v1/duties/export"): DESK,
+    ("POST", "/api/v1/duties/import"): CHIEF,
     ("GET", "/api/v1/rejects"): DESK,
     ("POST", "/api/v1/rejects/{reject_id}/replay"): DESK,
     ("GET", "/api/v1/live"): ALL,

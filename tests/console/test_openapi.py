@@ -84,6 +84,8 @@ async def test_real_answers_fit_the_description(
     now = datetime.now(UTC).isoformat()
     arranged = {"reason": "演练", "ends": (datetime.now(UTC) + timedelta(hours=1)).isoformat()}
     case = {"category": "fishing", "title": "两人垂钓", "lon": 118.87, "lat": 31.47}
+    row = {"category": "noise", "area": "320118100000", "unit": "police", "dry_run": True}
+    decision = {"unit": "police", "participants": ["a", "b"], "reason": "x", "version": 1}
     samples: list[tuple[str, str, str, dict[str, Any], int]] = [
         ("get", "/healthz", "/healthz", {}, 200),
         ("get", "/readyz", "/readyz", {}, 503),  # without a lifespan the live hub does not run
@@ -123,6 +125,17 @@ async def test_real_answers_fit_the_description(
         ("get", "/api/v1/cases", "/api/v1/cases?status=dispatched,handling&q=禁渔&limit=5", {}, 200),
         ("get", "/api/v1/cases", "/api/v1/cases?status=lost", {}, 422),
         ("get", "/api/v1/cases/{case_id}/candidates", f"/api/v1/cases/{alert.case_id}/candidates", {}, 200),
+        ("get", "/api/v1/cases/{case_id}/letters", f"/api/v1/cases/{alert.case_id}/letters", {}, 200),
+        ("get", "/api/v1/cases/{case_id}/letters/{seq}", f"/api/v1/cases/{alert.case_id}/letters/1", {}, 404),
+        ("get", "/api/v1/ownership", "/api/v1/ownership", {}, 200),
+        ("get", "/api/v1/ownership/{case_id}", f"/api/v1/ownership/{alert.case_id}", {}, 404),
+        ("post", "/api/v1/ownership/{case_id}", "/api/v1/ownership/999999", decision, 404),
+        ("get", "/api/v1/duties", "/api/v1/duties", {}, 200),
+        ("put", "/api/v1/duties", "/api/v1/duties", row, 200),
+        ("get", "/api/v1/duties/resolve", "/api/v1/duties/resolve?category=fishing&area=320118100000", {}, 200),
+        ("get", "/api/v1/duties/check", "/api/v1/duties/check", {}, 200),
+        ("get", "/api/v1/duties/changes", "/api/v1/duties/changes", {}, 200),
+        ("post", "/api/v1/duties/import", "/api/v1/duties/import", row, 422),
         ("get", "/api/v1/rejects", "/api/v1/rejects", {}, 200),
         ("post", "/api/v1/rejects/{reject_id}/replay", f"/api/v1/rejects/{number}/replay", {}, 200),
         ("post", "/api/v1/session", "/api/v1/session", {"name": "viewer", "password": "a long enough phrase"}, 200),
@@ -130,7 +143,7 @@ async def test_real_answers_fit_the_description(
         ("post", "/api/v1/me/password", "/api/v1/me/password", {"old": "wrong", "new": "0123456789"}, 422),
     ]
     for method, path, address, body, status in samples:
-        answer = await client("admin").request(method, address, **({"json": body} if method == "post" else {}))
+        answer = await client("admin").request(method, address, **({"json": body} if method in ("post", "put") else {}))
         assert answer.status_code == status, f"{method} {address}: {answer.text}"
         described = description["paths"][path][method]["responses"][str(status)]
         schema = described["content"]["application/json"]["schema"]
@@ -141,5 +154,7 @@ async def test_real_answers_fit_the_description(
     assert unseen == {  # no JSON: tested in their own files
         ("get", "/metrics"),
         ("get", "/api/v1/live"),
+        ("get", "/api/v1/duties/export"),
+        ("get", "/api/v1/cases/{case_id}/letters/{seq}/print"),
         ("delete", "/api/v1/session"),
     }
