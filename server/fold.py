@@ -139,9 +139,23 @@ class Fold:
             memories.append(int(self.visits.memory * SECOND))
         return max(memories, default=0)
 
+    def alarm_reach(self) -> int:
+        """How far back (µs) :meth:`refill` lets every detector that follows reception see all alarms."""
+        followers = [w.memory for w in self.watchers if w.detector.by_reception and "fixes" in reads(w.detector)]
+        return min(followers, default=0)
+
     def receive(self, batch: Batch, now: int) -> list[Found]:
-        """One step of the detectors that follow reception alone: stored visits, corrected visits, late alarms."""
+        """One step of the detectors that follow reception alone: of corrected visits."""
         return self._each([w for w in self.watchers if w.detector.by_reception], lambda _: batch, now)
+
+    def recall(self, batch: Batch, newest: int) -> list[Found]:
+        """Before :meth:`refill`, for the same detectors: stored visits and late alarms. Each takes them as of the
+        beginning of its own memory before the ``newest`` reading (UTC µs)."""
+        found: list[Found] = []
+        for watcher in self.watchers:
+            if watcher.detector.by_reception:
+                found += watcher.step(batch, newest - watcher.memory, self.site)
+        return found
 
     def _each(self, watchers: Iterable[Watcher], share: Callable[[Watcher], Batch], now: int) -> list[Found]:
         found: list[Found] = []

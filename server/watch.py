@@ -117,7 +117,8 @@ class Watch:
         fold.start_visits(await visits_spanning(conn, since, mine), since, await last_positions(conn))
         begin = newest - max(fold.reach(kind) for kind in (*KINDS, "visits"))
         known = await visits_within(conn, begin, newest + AHEAD, mine)
-        found = fold.receive(Batch(await late_alarms(conn, since, mine), visits=visit_rows(known)), begin)
+        alarms = await late_alarms(conn, newest - fold.alarm_reach(), mine)
+        found = fold.recall(Batch(alarms, visits=visit_rows(known)), newest)
         now = begin
         while begin < newest + AHEAD:
             kinds = [kind for kind in KINDS if begin >= newest - fold.reach(kind)]
