@@ -24,9 +24,10 @@ from detectors.visits import Visit, visit_rows
 from devices.readings import SECOND
 from devices.site import Site
 from server.fold import KINDS, Fold, Found, LateGroup, Watcher, last_received
-from store.casebook import clear_quiet, record_findings
+from store.casebook import record_findings
 from store.readings import mark_suspects
 from store.stretches import first_after, last_before, last_positions, late_alarms, newest_received, stretch, stretches
+from store.upkeep import upkeep
 from store.visits import strike_visits, visits_spanning, visits_within, write_visits
 
 log = structlog.get_logger()
@@ -69,7 +70,7 @@ class Watch:
     async def run(self) -> None:
         """Prime from the store, then follow the batches until cancelled."""
         await self._retrying(self.prime)
-        refold_at = clear_at = time.monotonic() + REFOLD_EVERY
+        refold_at = upkeep_at = time.monotonic() + REFOLD_EVERY
         while True:
             try:
                 batch = await asyncio.wait_for(self.batches.get(), timeout=1.0)
@@ -86,9 +87,9 @@ class Watch:
             if self._fold.late and time.monotonic() >= refold_at:
                 refold_at = time.monotonic() + REFOLD_EVERY
                 await self._retrying(self.refold)
-            if self.batches.empty() and time.monotonic() >= clear_at:
-                clear_at = time.monotonic() + REFOLD_EVERY / 2
-                await self._retrying(self._clear)
+            if self.batches.empty() and time.monotonic() >= upkeep_at:
+                upkeep_at = time.monotonic() + REFOLD_EVERY / 2
+                await self._retrying(self._upkeep)
 
     # ── At the start ────────────────────────────────────────────────────────────────────────────────────────────────
     async def prime(self) -> None:
@@ -199,9 +200,11 @@ class Watch:
         for alert in alerts:
             log.info("alert", rule=alert.rule, subject=alert.subject, zone=alert.zone, state=alert.state, id=alert.id)
 
-    async def _clear(self) -> None:
+    async def _upkeep(self) -> None:
+        """What passing time does to alerts; those of all workers, so that one that is away leaves nothing undone."""
+        site = self._fold.site if self._fold.site.whole else None
         async with self.pool.connection() as conn:
-            await clear_quiet(conn, self._fold.rules, datetime.now(UTC))
+            await upkeep(conn, self._fold.rules, datetime.now(UTC), site=site, duty=self.duty)
 
     async def _retrying(self, work: Callable[[], Any]) -> None:
         """Do it until the database lets us: detection waits, it is never skipped."""
