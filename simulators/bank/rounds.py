@@ -277,6 +277,5 @@ def _mark(stage: Stage, zone: str, done: int, asked: int, last: float, closes: f
         note = f"{plan.code}: {done} of {asked}"
         stage.mark("missed_patrol", opens, closes, spot, zone=zone, note=note)
     elif last > closes - 3 * HOUR:
-        stage.mark(
-            "late_patrol", opens, closes, spot, zone=zone, note=f"done {(closes - last) / 60:.0f} min before the end"
-        )
+        note = f"done {(closes - last) / 60:.0f} min before the end"
+        stage.mark("late_patrol", closes - 3 * HOUR, last, spot, zone=zone, note=note)
