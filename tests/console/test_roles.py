@@ -33,7 +33,9 @@ def test_every_route_has_a_rule(app: FastAPI, rules: Rules) -> None:
 
 async def ask(person: httpx.AsyncClient, method: str, path: str, **more: Any) -> httpx.Response:
     """Ask for things that do not exist, with an empty body: who may ask is told so, and nothing is changed."""
-    address = path.format(code="T1", seq=1, alert_id=10**9, case_id=10**9, reject_id=10**9, silence_id=10**9, window_id=10**9)
+    address = path.format(
+        code="T1", seq=1, alert_id=10**9, case_id=10**9, reject_id=10**9, silence_id=10**9, window_id=10**9
+    )
     return await person.request(method, address, **({"json": {}} if method == "POST" else {}), **more)
 
 
