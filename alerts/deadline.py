@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from typing import Final
 
 import chinese_calendar
@@ -159,7 +160,13 @@ def _next_working_day(at: datetime, guessed: set[int]) -> datetime:
 def is_working_day(day: date, guessed: set[int] | None = None) -> bool:
     """Whether China works on that day. In a year without published holidays Monday to Friday, noted in ``guessed``."""
     if _KNOWN_YEARS[0] <= day.year <= _KNOWN_YEARS[1]:
-        return bool(chinese_calendar.is_workday(day))
+        return _published(day)
     if guessed is not None:
         guessed.add(day.year)
     return day.weekday() < 5
+
+
+@lru_cache(maxsize=8192)
+def _published(day: date) -> bool:
+    """The calendar's word, kept: it searches all its holidays for the known years at each question."""
+    return bool(chinese_calendar.is_workday(day))

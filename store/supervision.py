@@ -35,7 +35,7 @@ from store.notices import enqueue_to_unit
 log = structlog.get_logger()
 
 STEPS: Final = Counter("patrolgrid_supervision_total", "Reminders and steps of supervision taken, by step", ["step"])
-_AT_ONCE: Final = 500  # cases in one reading
+_AT_ONCE: Final = 200  # cases in one reading
 
 _FACTS: Final = """
 SELECT c.id, c.version, c.category, c.unit, c.due_at, c.supervision AS level, span.at AS since, begun.deadline,
