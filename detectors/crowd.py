@@ -1,46 +1,29 @@
-"""Crowds: people counted by cameras in a zone, against what it holds."""
+"""Crowds: people counted by cameras in a zone, against what it holds, how fast it fills, and what is usual there."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
 import numpy as np
 
-from detectors.base import Batch, Finding, Sentence
+from detectors.base import Batch, Finding
+from detectors.crowd_words import Told, ended, sentence
 from detectors.eyes import Eyes, without_repeats
+from detectors.gathering import AGAINST, Count, Gathering, Measured, Measures, density_step
 from detectors.geo import square_metres
-from detectors.thresholds import check_above, check_from, check_order, words
+from detectors.overlap import Overlap
+from detectors.thresholds import WrongThreshold, check_above, check_from, check_order, words
+from detectors.usual import Cycle, Usual
 from detectors.waiting import EARLIEST, EventClock, Waiting
-from detectors.wording import clock, device_at, device_names, evidence, point, span, stamp
+from detectors.wording import device_at, device_names, evidence, point, stamp
 from devices.readings import SECOND, SIGHTING, Rows, rows
 from devices.site import Site, Zone
 
 DANGER: Final = 4.0  # persons/m²: above that people can no longer move freely and a crowd can surge (Fruin; Still)
-
-
-@dataclass(frozen=True, slots=True)
-class Count:
-    """One camera's newest count of one zone."""
-
-    at: int
-    people: int
-    lon: float
-    lat: float
-
-
-@dataclass(slots=True)
-class Gathering:
-    """One zone: its cameras' newest counts, and since when it has been too full."""
-
-    counts: dict[int, Count] = field(default_factory=dict)  # by camera
-    rise: int | None = None  # UTC µs: at the limit or above since then, short dips aside
-    over: int = 0  # when it was last at the limit or above
-
-    def fresh(self, at: int, limit: int) -> dict[int, Count]:
-        """The counts not older than ``limit`` µs at a moment; the others are forgotten."""
-        self.counts = {camera: count for camera, count in self.counts.items() if at - count.at <= limit}
-        return self.counts
+SURE: Final[Mapping[str, float]] = {"density": 0.9, "capacity": 0.5, "growth": 0.5, "usual": 0.4}  # the least score
+NOT_MEASURED: Final = Measured(0.0, 1.0, {})
 
 
 @dataclass(slots=True)
@@ -48,6 +31,7 @@ class State:
     """What the fold knows. ``judged``: all zones are judged up to this beat (UTC µs)."""
 
     eyes: Eyes
+    overlap: Overlap
     clock: EventClock
     waiting: Waiting
     areas: dict[str, float]  # zone code → m²
@@ -57,22 +41,27 @@ class State:
 
 @dataclass(frozen=True)
 class Crowd:
-    """More people in a crowd_watch zone than it holds, for some time.
+    """More people in a crowd_watch zone than it holds, than is safe, than is usual there, or many at once.
 
-    Definition. The people in a zone are the sum, over the cameras that see it, of each one's newest count, as long as
-    that is not older than ``fresh`` s; a camera's count is the sum of its rows of one moment (``labels``). Every
-    ``beat`` s of event time a zone is judged. It is too full from the beat in which its people reach ``ratio`` times
-    its capacity, and no longer when they fall below ``release`` times its capacity, or have stayed below ``ratio`` for
-    ``hold`` s. It is found when it has been too full for ``sustain`` s, and told again in every ``renew`` s of the
-    clock. A zone without a capacity is not judged.
+    Definition. The people in a zone are what the cameras that see it count together, each one's newest count as long as
+    it is not older than ``fresh`` s, without counting twice whom two of them see (see ``detectors.overlap``); a
+    camera's count is the sum of its rows of one moment (``labels``). Every ``beat`` s of event time a zone is judged by
+    what ``against`` names. *capacity*: its people reach ``ratio`` times its capacity; *density*: ``dense`` persons per
+    m² of the zone; *growth*: they have grown by ``growth`` times its capacity within ``growth_within`` s; *usual*: they
+    are ``odd_least`` or more and ``sigmas`` robust standard deviations above what is usual there at this hour of the
+    week (``detectors.usual``, learned from ``cycles`` weeks). It goes on until they fall below ``release`` times that
+    (growth and usual: half), or have stayed below it for ``hold`` s. It is found when it has gone on for ``sustain`` s
+    (usual: ``odd_sustain``), told again in every ``renew`` s of the clock, and its end is told.
 
-    How it fails. Two cameras that see the same people count them twice. A camera that names every person in a message
-    of its own, at moments of their own, is counted as one person: let it send counts. A camera that falls silent takes
-    its people with it after ``fresh`` s. The beginning is known for ``longest`` s at most ("at least"). Counts that
-    come more than ``patience`` s later than those of other cameras may be judged without them.
+    How it fails. Two cameras that see the same people count them twice, unless their views are known or they are said
+    to count the whole. A camera that names every person in a message of its own, at moments of their own, is counted as
+    one person: let it send counts. A camera that falls silent takes its people with it after ``fresh`` s. The density
+    is the mean over the zone: a crush in a corner is not seen. The beginning is known for ``longest`` s at most ("at
+    least"). Counts that come more than ``patience`` s later than those of other cameras may be judged without them, and
+    late ones without what is usual.
 
-    Source: capacity is the site's own figure; the danger mark of 4 persons/m² is from the literature on crowd safety
-    (Fruin 1993; Still 2014), and raises the score.
+    Source: capacity is the site's own figure; 4 persons/m² is where a crowd can no longer move freely (Fruin 1971,
+    1993; Still 2014; the Green Guide allows 4.0 for moving and 4.7 for standing people).
 
     >>> import shapely
     >>> from devices.registry import Device, Registry
@@ -91,8 +80,18 @@ class Crowd:
     by_reception: ClassVar[bool] = False
     reads: ClassVar[tuple[str, ...]] = ("sightings",)
 
+    against: tuple[str, ...] = ("capacity", "density", "growth", "usual")
     ratio: float = 1.0  # of the capacity
-    release: float = 0.9  # of the capacity
+    release: float = 0.9  # of the capacity, or of dense
+    dense: float = DANGER  # persons/m²
+    growth: float = 0.6  # of the capacity
+    growth_within: float = 300.0  # s
+    sigmas: float = 6.0
+    odd_least: int = 20  # people
+    odd_sustain: float = 600.0  # s
+    cycles: int = 3
+    season: float = 604_800.0  # s
+    slot: float = 3600.0  # s
     sustain: float = 60.0  # s
     hold: float = 30.0  # s
     renew: float = 60.0  # s
@@ -103,29 +102,52 @@ class Crowd:
     patience: float = 5.0  # s
 
     def __post_init__(self) -> None:
-        check_above(self, 0, "ratio", "release", "renew", "fresh", "longest", "beat")
-        check_from(self, 0, "sustain", "hold", "patience")
+        words(self, "against")
+        if strange := [word for word in self.against if word not in AGAINST]:
+            raise WrongThreshold(self, "against", strange[0], f"some of {', '.join(AGAINST)}")
+        check_above(self, 0, "ratio", "release", "renew", "fresh", "longest", "beat", "dense", "growth")
+        check_above(self, 0, "growth_within", "sigmas", "season", "slot")
+        check_from(self, 0, "sustain", "hold", "patience", "odd_least", "odd_sustain")
+        check_from(self, 2, "cycles")
         check_order(self, "release", "ratio")
         check_order(self, "beat", "fresh")
         check_order(self, "sustain", "longest")
+        check_order(self, "odd_sustain", "longest")
+        check_order(self, "slot", "season")
         words(self, "labels")
 
     @property
     def memory(self) -> float:
-        """Seconds: the longest beginning that is told, one dip and one count before it, and what waits."""
-        return self.longest + self.hold + self.fresh + self.patience + 4 * self.beat
+        """Seconds: what is usual (weeks), and before it the longest beginning that is told with what it rests on."""
+        return self.refold_memory + (self._cycle.memory if "usual" in self.against else 0.0)
+
+    @property
+    def refold_memory(self) -> float:
+        """Seconds: the longest beginning that is told, one dip, the growth before it, one count, and what waits."""
+        window = self.growth_within + max(self.sustain, self.beat)
+        return self.longest + self.hold + window + self.fresh + self.patience + 4 * self.beat
+
+    @property
+    def _measures(self) -> Measures:
+        window = int(max(self.sustain, self.beat) * SECOND)
+        return Measures(self.ratio, self.release, self.dense, self.growth, int(self.growth_within * SECOND), window,
+                        int(self.beat * SECOND), self.sigmas, self.odd_least)  # fmt: skip
+
+    @property
+    def _cycle(self) -> Cycle:
+        return Cycle(self.slot, self.season, int(self.cycles), rests=True)
 
     def start(self, site: Site) -> State:
         """Nothing counted yet."""
         eyes = Eyes(site, "crowd_watch")
         areas = {zone.code: square_metres(zone.geometry) for zone in eyes.zones}
-        return State(eyes, EventClock(self.patience, self.beat), Waiting(rows(SIGHTING)), areas)
+        return State(eyes, Overlap(site), EventClock(self.patience, self.beat), Waiting(rows(SIGHTING)), areas)
 
     def step(self, state: State, batch: Batch, now: int, site: Site) -> list[Finding]:
         """Fold a batch; see :class:`detectors.base.Detector`."""
         if state.eyes.site is not site:
             fresh = self.start(site)
-            state.eyes, state.areas = fresh.eyes, fresh.areas
+            state.eyes, state.areas, state.overlap = fresh.eyes, fresh.areas, fresh.overlap
         counted = batch.sightings[np.isin(batch.sightings["label"], self.labels)]
         state.waiting.add(counted[state.eyes.near_any(counted)])
         frontier = state.clock.advance(batch, now)
@@ -134,18 +156,23 @@ class Crowd:
         beat, taken = state.clock.beat, 0
         while state.judged < frontier:
             upcoming = counts[taken][2].at if taken < len(counts) else frontier
-            if any(g.counts or g.rise is not None for g in state.gatherings.values()):
+            if not all(gathering.quiet for gathering in state.gatherings.values()):
                 state.judged += beat
             else:  # nothing to judge before the next count
                 state.judged = max(state.judged, min(frontier, upcoming // beat * beat + beat))
             while taken < len(counts) and counts[taken][2].at < state.judged:
-                zone, camera, count = counts[taken]
-                state.gatherings.setdefault(zone, Gathering()).counts[camera] = count
+                self._take(state, *counts[taken])
                 taken += 1
             found += self._judge(state, site)
-        for zone, camera, count in counts[taken:]:  # late: they count from now on
-            state.gatherings.setdefault(zone, Gathering()).counts[camera] = count
+        for late in counts[taken:]:  # they count from now on
+            self._take(state, *late)
         return found
+
+    def _take(self, state: State, zone: str, camera: int, count: Count) -> None:
+        gathering = state.gatherings.get(zone)
+        if gathering is None:
+            gathering = state.gatherings[zone] = Gathering(Usual(self._cycle))
+        gathering.counts[camera] = count
 
     def _counts(self, state: State, seen: Rows) -> list[tuple[str, int, Count]]:
         """(zone, camera, count) in order of time; rows of one camera, zone and moment are one count."""
@@ -165,64 +192,70 @@ class Crowd:
             (codes[z], c, Count(a, n, x, y)) for z, c, a, n, x, y in zip(*(k.tolist() for k in columns), strict=True)
         ]
 
+    # ── Judging ─────────────────────────────────────────────────────────────────────────────────────────────────────
     def _judge(self, state: State, site: Site) -> list[Finding]:
         """Every zone with people in it, at the beat ``state.judged``."""
-        found = []
+        found, at, limits = [], state.judged, self._measures
         for code in sorted(state.gatherings):
             zone, gathering = site.zones.get(code), state.gatherings[code]
-            counts = gathering.fresh(state.judged, int(self.fresh * SECOND))
-            if zone is None or not zone.capacity:
-                gathering.rise = None
+            counts = gathering.fresh(at, int(self.fresh * SECOND))
+            if zone is None or not counts:  # nobody knows: not even an end is told
+                gathering.forget()
                 continue
-            people = sum(count.people for count in counts.values())
-            self._follow(gathering, people / zone.capacity, state.judged)
-            if gathering.rise is not None and self._due(gathering.rise, state):
-                found.append(self._finding(zone, gathering, people, state, site))
+            people = state.overlap.people(zone, {camera: count.people for camera, count in counts.items()})
+            measured = gathering.measure(zone, people, state.areas.get(code, 0.0), at, limits)
+            before = self._ripe(gathering, at - state.clock.beat)
+            for against in self.against:
+                load, release, _ = measured.get(against, NOT_MEASURED)
+                gathering.excess[against].follow(load, release, at, int(self.hold * SECOND))
+            ripe = self._ripe(gathering, at)
+            if ripe and self._due(ripe[0], before, state):
+                found.append(self._finding(zone, gathering, people, ripe[0], measured, state, site))
+            elif before and not ripe:
+                found.append(self._finding(zone, gathering, people, before[0], {}, state, site, ends=True))
         return found
 
-    def _follow(self, gathering: Gathering, load: float, at: int) -> None:
-        if load >= self.ratio:
-            gathering.rise = at if gathering.rise is None else gathering.rise
-            gathering.over = at
-        elif load < self.release or at - gathering.over > int(self.hold * SECOND):
-            gathering.rise = None
+    def _ripe(self, gathering: Gathering, at: int) -> list[tuple[str, int]]:
+        """By what it has been too full for long enough, and since when; what matters most first."""
+        found = []
+        for against in AGAINST:
+            rise = gathering.excess[against].rise
+            needed = self.odd_sustain if against == "usual" else self.sustain
+            if rise is not None and at - rise >= int(needed * SECOND):
+                found.append((against, rise))
+        return found
 
-    def _due(self, rise: int, state: State) -> bool:
+    def _due(self, first: tuple[str, int], before: list[tuple[str, int]], state: State) -> bool:
         """Whether this is the first beat of a finding or the first of a new ``renew``: both known without memory."""
         at, beat, renew = state.judged, state.clock.beat, int(self.renew * SECOND)
-        ripe = at - rise >= int(self.sustain * SECOND)
-        before = at - beat - rise >= int(self.sustain * SECOND)
-        return ripe and (not before or at // renew != (at - beat) // renew)
+        return not before or before[0][0] != first[0] or at // renew != (at - beat) // renew
 
-    def _finding(self, zone: Zone, gathering: Gathering, people: int, state: State, site: Site) -> Finding:
-        at, rise = state.judged, gathering.rise or state.judged
+    def _finding(
+        self, zone: Zone, gathering: Gathering, people: int, first: tuple[str, int], measured: Mapping[str, Measured],
+        state: State, site: Site, *, ends: bool = False,
+    ) -> Finding:  # fmt: skip
+        against, rise = first
+        at, area = state.judged, state.areas.get(zone.code, 0.0)
         since = max(rise, at - int(self.longest * SECOND))
-        area = state.areas.get(zone.code, 0.0)
-        density = people / area if area > 0 else 0.0
-        load = people / zone.capacity
-        score = max(min(1.0, 0.5 + 0.5 * max(0.0, load / self.ratio - 1)), 0.9 if density >= DANGER else 0.0)
-        middle = zone.geometry.representative_point()
+        density, load = people / area if area > 0 else 0.0, people / zone.capacity if zone.capacity else 0.0
+        limit = self.odd_sustain if against == "usual" else self.sustain
         cameras = sorted(gathering.counts)
+        numbers = {
+            "people": people, "capacity": zone.capacity, "load": load, "limit_load": self.ratio,
+            "density_per_m2": density, "density_step": density_step(density), "lasted_s": (at - since) / SECOND,
+            "limit_s": limit, "cameras": len(cameras),
+        }  # fmt: skip
+        numbers |= measured.get(against, NOT_MEASURED).numbers
+        told = Told(against, since, at, since > rise, limit, device_names(site, cameras), numbers)
+        middle, score = zone.geometry.representative_point(), SURE[against]
+        if zone.capacity and load >= self.ratio:
+            score = min(1.0, max(score, 0.5 + 0.5 * (load / self.ratio - 1)))
+        score = max(score, 0.9 if density >= DANGER else 0.0)
         points = [
             point(c.lon, c.lat, at=stamp(c.at), people=c.people,
                   camera=device.code if (device := device_at(site, camera)) else None)
             for camera, c in sorted(gathering.counts.items())
         ]  # fmt: skip
-        numbers = {
-            "people": people, "capacity": zone.capacity, "load": load, "limit_load": self.ratio,
-            "density_per_m2": density, "lasted_s": (at - since) / SECOND, "limit_s": self.sustain,
-            "cameras": len(cameras),
-        }  # fmt: skip
-        sentence = self._sentence(zone, people, since, at, since > rise, device_names(site, cameras))
-        return Finding(self.kind, zone.code, zone.code, since, at, middle.x, middle.y, score, sentence,
-                       evidence(points, **numbers))  # fmt: skip
-
-    def _sentence(self, zone: Zone, people: int, since: int, at: int, at_least: bool, by: Sentence) -> Sentence:
-        lasted, most, begun = span((at - since) / SECOND), span(self.sustain), clock(since)
-        limit = f"{self.ratio * zone.capacity:.0f}"
-        return Sentence(
-            f"{zone.name}：约{people}人，达到上限{limit}人（容量{zone.capacity}人），{begun.zh}起已持续"
-            f"{'至少' if at_least else ''}{lasted.zh}（阈值{most.zh}），由{by.zh}统计。",
-            f"{zone.name_en}: about {people} people (limit {limit}, capacity {zone.capacity}) for"
-            f" {'at least ' if at_least else ''}{lasted.en} since {begun.en} (limit {most.en}), counted by {by.en}.",
-        )
+        said = ended(zone, told) if ends else sentence(zone, told)
+        return Finding(self.kind, zone.code, zone.code, since, at, middle.x, middle.y, score, said,
+                       evidence(points, **numbers), ends=ends)  # fmt: skip

@@ -33,7 +33,21 @@ PATIENCE = 5.0
 NAN = math.nan
 SMALL: dict[str, dict[str, Any]] = {
     "fishing_ban": {"dwell": 50.0, "lone_dwell": 80.0, "renew": 20.0, "gap": 30.0, "own_recent": 20.0, "epoch": 130.0},
-    "crowd": {"sustain": 30.0, "renew": 20.0, "hold": 20.0, "fresh": 20.0, "longest": 100.0},
+    "crowd": {
+        "sustain": 30.0,
+        "renew": 20.0,
+        "hold": 20.0,
+        "fresh": 20.0,
+        "longest": 100.0,
+        "growth_within": 60.0,
+        "dense": 0.007,
+        "odd_sustain": 30.0,
+        "odd_least": 5,
+        "sigmas": 3.0,
+        "season": 200.0,
+        "slot": 20.0,
+        "cycles": 2,
+    },  # fmt: skip
     "silence": {"floor": 30.0, "renew": 20.0, "longest": 150.0, "window": 15.0, "factor": 3.0, "feed_least": 3},
     "hazard": {
         "tells": ("level", "rise", "stuck", "shift", "odd"),
