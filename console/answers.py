@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, SupportsFloat
 
+import msgspec
 import numpy as np
 
 from alerts.alert import Alert
@@ -42,9 +43,21 @@ def position(fix: np.void, device: Device) -> Position:
     )
 
 
-def alert_out(alert: Alert, members: int | None = None) -> AlertOut:
-    """An alert without its evidence; ``members`` of its group where the list is by groups."""
-    return AlertOut(**_alert_fields(alert), members=members)
+def alert_out(alert: Alert) -> AlertOut:
+    """An alert without its evidence."""
+    return AlertOut(**_alert_fields(alert))
+
+
+def alert_page(alerts: Sequence[Alert], more: int | None, members: Mapping[int, int] | None = None) -> bytes:
+    """The JSON of an :class:`AlertPage`, written at once: a page may have 500 alerts and is asked for all day.
+
+    ``members`` are the sizes of groups in a list by groups; an alert of no group counts 1.
+    """
+    items = [
+        {**_alert_fields(alert), "members": None if members is None else members.get(alert.group_id or 0, 1)}
+        for alert in alerts
+    ]
+    return msgspec.json.encode({"items": items, "next": more})
 
 
 def alert_detail(alert: Alert, events: Sequence[AlertEvent], *, with_evidence: bool) -> AlertDetail:
@@ -67,7 +80,7 @@ def _alert_fields(alert: Alert) -> dict[str, Any]:
     return {name: getattr(alert, name) for name in _PLAIN} | {
         "lon": number(alert.lon, 7),
         "lat": number(alert.lat, 7),
-        "sentence": Text(zh=alert.sentence.zh, en=alert.sentence.en),
+        "sentence": alert.sentence,
     }
 
 

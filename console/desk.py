@@ -79,8 +79,8 @@ class Desk:
         return await self.grounds.get()
 
 
-def the_desk(request: Request) -> Desk:
-    """The dependency that gives a route its desk."""
+async def the_desk(request: Request) -> Desk:
+    """The dependency that gives a route its desk. Async, or each request would wait for a thread of its own."""
     desk = request.app.state.desk
     assert isinstance(desk, Desk)
     return desk

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Depends, Path, Query, Response
 from psycopg import AsyncConnection
 
 from alerts.alert import Alert
 from alerts.case import Refused
-from console.answers import alert_detail, alert_out
+from console.answers import alert_detail, alert_out, alert_page
 from console.api.paging import Before, Limit
 from console.api.refusals import LOGGED_IN, refusals, refused
 from console.auth import Anyone, Caller, Desks, Staff
@@ -59,21 +59,20 @@ async def asked_for(
     )
 
 
-@alerts.get("", summary="The alerts, newest first")
+@alerts.get("", summary="The alerts, newest first", response_model=AlertPage)
 async def read_alerts(
     desk: TheDesk,
     asked: Annotated[Asked, Depends(asked_for)],
     grouped: Annotated[bool, Query(description="Of each group only the newest, and its members' number")] = False,
     limit: Limit = 50,
     before: Before = None,
-) -> AlertPage:
+) -> Response:
     """Those in the account's area; for a unit those of its own cases, and of its area if it is given one."""
     async with desk.pool.connection() as conn:
         found, more = await list_alerts(conn, asked, grouped=grouped, limit=limit, before=before)
         groups = [alert.group_id for alert in found if alert.group_id is not None] if grouped else []
         sizes = await group_sizes(conn, groups, asked)
-    items = [alert_out(alert, sizes.get(alert.group_id or 0, 1) if grouped else None) for alert in found]
-    return AlertPage(items=items, next=more)
+    return Response(alert_page(found, more, sizes if grouped else None), media_type="application/json")
 
 
 @alerts.post("/acknowledge", summary="Take many alerts over at once")

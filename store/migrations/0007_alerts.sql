@@ -14,9 +14,14 @@ ALTER TABLE alerts
     ADD COLUMN merged_into   bigint REFERENCES alerts;            -- of the same episode; such a one is cleared for good
 UPDATE alerts SET armed_at = raised_at WHERE state IN ('open', 'acknowledged');
 
-DROP INDEX alerts_live;
+DROP INDEX alerts_live, alerts_raised;
+CREATE INDEX alerts_raised ON alerts (raised_at DESC, id DESC);
 CREATE INDEX alerts_live ON alerts (rule, subject) WHERE state IN ('open', 'acknowledged');
 CREATE INDEX alerts_active ON alerts (raised_at DESC, id DESC) WHERE state IN ('open', 'acknowledged');
+CREATE INDEX alerts_cased ON alerts (raised_at DESC, id DESC) WHERE case_id IS NOT NULL;
+CREATE INDEX alerts_area ON alerts (area, raised_at DESC, id DESC);
+CREATE INDEX alerts_subject ON alerts (subject, raised_at DESC, id DESC);
+CREATE INDEX alerts_zone ON alerts (zone, raised_at DESC, id DESC) WHERE zone <> '';
 CREATE INDEX alerts_suppressed ON alerts (id) WHERE suppressed_by IS NOT NULL AND state IN ('open', 'acknowledged');
 CREATE INDEX alerts_grouping ON alerts (group_key, last_seen DESC) WHERE group_key <> '';
 CREATE INDEX alerts_group ON alerts (group_id, raised_at, id) WHERE group_id IS NOT NULL;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -14,7 +15,10 @@ from psycopg_pool import AsyncConnectionPool
 
 from alerts.alert import Alert
 from alerts.rules import Rule
+from console.answers import alert_out
+from console.models import AlertOut, AlertPage
 from devices.site import Site
+from store.casebook import get_alert
 from store.registry import load_rules
 from store.upkeep import upkeep
 
@@ -195,3 +199,22 @@ async def test_many_are_acknowledged_at_once_as_far_as_they_may_be_seen(client: 
     assert (await client("admin").get(f"/api/v1/alerts/{lake.id}")).json()["state"] == "open"
     for wrong in ({"ids": []}, {"ids": list(range(1, 502))}, {"ids": [0]}, {}):
         assert (await client("admin").post("/api/v1/alerts/acknowledge", json=wrong)).status_code == 422
+
+
+async def test_the_list_written_at_once_is_what_the_models_say(client: Clients, find: Find, pool: Pool) -> None:
+    """Just what pydantic would write, with every field filled and with every field empty."""
+    first = await find(rule=CROWD, subject="one", zone="market")
+    other = await find(subject="二", zone="")
+    async with pool.connection() as conn:
+        await conn.execute(
+            "UPDATE alerts SET acked_by = '张', acked_at = '2026-11-20 02:30:00.5+00', escalated_at = now(),"
+            " ending_zh = '完', ending_en = 'over', suppressed_by = 'silence', suppressor = 7, suppressed_zh = '静',"
+            " suppressed_en = 'drill', lon = 'NaN', merged_into = %s, score = 1 WHERE id = %s",
+            (other.id, first.id),
+        )
+        stored = [await get_alert(conn, number) for number in (other.id, first.id)]
+    answer = await client("admin").get("/api/v1/alerts", params={"merged": "true"})
+    page = AlertPage(items=[alert_out(alert) for alert in stored if alert is not None], next=None)
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json() == json.loads(page.model_dump_json())
+    assert list(answer.json()["items"][0]) != [] and set(answer.json()["items"][0]) == set(AlertOut.model_fields)
