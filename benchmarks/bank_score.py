@@ -21,7 +21,7 @@ CAUSES: Final[Mapping[str, frozenset[str]]] = {
     "crowd": frozenset({"crowd", "rush"}),
     "patrol_gap": frozenset({"missed_patrol"}),
     "route": frozenset({"off_route"}),
-    "geofence": frozenset({"trespass"}),
+    "geofence": frozenset({"trespass", "strayed"}),
     "silence": frozenset({"silence", "outage", "battery"}),
     "sos": frozenset({"sos", "collapse"}),
     "spoofed_track": frozenset({"jump", "frozen", "carried_double", "replay"}),
@@ -132,8 +132,7 @@ def score_world(
             score.alerts += 1
             score.right += bool(fits)
             for i in fits:
-                wait = _wait(one.at, incidents[i])
-                waits[i] = min(wait, waits.get(i, math.inf))
+                waits[i] = min(_wait(one.at, incidents[i]), waits.get(i, math.inf))
             if not fits:
                 score.false.append(FalseAlarm(chapter, seed, one.alert, _beside(one, truth)))
         for i, episode in enumerate(incidents):
@@ -162,8 +161,8 @@ def matches(alert: Alert, at: int, episode: Episode) -> bool:
     after = AFTER_LATE if episode.kind == "late_patrol" else AFTER
     if last < episode.since - BEFORE * SECOND or first > episode.until + after * SECOND:
         return False
-    if at < episode.since - BEFORE * SECOND:
-        return False
+    if at < episode.since - BEFORE * SECOND and last < episode.since:
+        return False  # over before; one that goes on tells of it
     of_many = episode.kind == "outage" and alert.subject.startswith(PARTS)
     if episode.subject and not of_many and not _same_subject(alert.subject, episode.subject):
         return False

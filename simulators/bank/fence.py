@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import replace
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -27,6 +28,7 @@ AREAS: Final = (  # code, names, width and height in m
     ("R-WORKS", "堤防施工区", "Dyke works", 140.0, 140.0),
     ("R-PUMP", "排涝泵站", "Pumping station", 110.0, 90.0),
 )
+HOME: Final = "P-YARD"
 
 
 def fence(folder: SiteFolder, seed: int) -> Played:
@@ -39,6 +41,8 @@ def fence(folder: SiteFolder, seed: int) -> Played:
         _visit(stage, next(order), stage.dice("zone", number).choice(zones))
     for number in range(2):
         _ride(stage, next(order), stage.dice("ride", number).choice(zones))
+    for number in range(3):
+        _stray(stage, next(order), strays=number < 2)
     for number in range(4):
         _along(stage, next(order), stage.dice("along", number).choice(zones))
     for number in range(2):
@@ -50,7 +54,8 @@ def _areas(folder: SiteFolder) -> SiteFolder:
     """The site with more closed areas, inland of the bank."""
     pattern = next(z for z in folder.zones if z.kind == "restricted")
     middle = pattern.geometry.centroid
-    zones = []
+    ground = shapely.box(middle.x - 0.022, middle.y - 0.022, middle.x - 0.016, middle.y - 0.018)
+    zones = [Zone(HOME, "patrol", "作业场地", "Yard", pattern.area, ground)]
     for number, (code, name, name_en, width, height) in enumerate(AREAS, 1):
         lon, lat = middle.x - 0.006 * number, middle.y + 0.006 * number
         half_x, half_y = width / 2 / 94_800.0, height / 2 / 111_195.0
@@ -135,6 +140,35 @@ def _carried(stage: Stage, device: Device, journey: Journey, area: Ground, note:
     for since, until in area.stays(journey):
         spot, code = journey.spot(since), device.code
         stage.mark("trespass", since, until, spot, subject=code, zone=area.code, note=f"{note}, {until - since:.0f} s")
+
+
+def _stray(stage: Stage, device: Device, *, strays: bool) -> None:
+    """A hired boat or car belongs to its own ground: it leaves it for some minutes, or only comes near its edge."""
+    draw = stage.dice("stray", device.code)
+    home = Ground(stage, next(z for z in stage.folder.zones if z.code == HOME))
+    bound = replace(device, properties={**device.properties, "home": HOME})
+    others = (bound if d.code == device.code else d for d in stage.folder.devices)
+    stage.folder = replace(stage.folder, devices=tuple(others))
+    way = Way(draw, 0.0, home.inside(draw))
+    while way.now < draw.uniform(1_200, 3_600):
+        way.go([home.inside(draw)], draw.uniform(0.9, 1.4)).linger(draw.uniform(60, 300), 5.0, 30.0)
+    if strays:
+        near = home.outside(draw, 60.0)
+        way.go([near, home.beyond(near, draw.uniform(60, 400))], 1.3)
+        way.linger(draw.uniform(8, 20) * 60, 8.0, 40.0)
+        way.go([near], 1.3)
+    else:
+        way.go([home.outside(draw, 5.0)], 1.3).linger(draw.uniform(60, 200), 2.0, 30.0)
+    way.go([home.inside(draw)], 1.3)
+    while way.now < SECONDS:
+        way.go([home.inside(draw)], draw.uniform(0.9, 1.4)).linger(draw.uniform(60, 300), 5.0, 30.0)
+    journey = way.journey()
+    stage.carry(bound, journey, shown=HIDDEN)
+    inside = home.stays(journey)
+    outside = [(a, b) for (_, a), (b, _) in pairwise(inside) if b - a > 60]
+    for since, until in outside:
+        kind, spot = "strayed" if strays else "fence_walk", journey.spot(since)
+        stage.mark(kind, since, until, spot, subject=device.code, zone=HOME, note=f"outside for {until - since:.0f} s")
 
 
 def _along(stage: Stage, device: Device, zone: Zone) -> None:

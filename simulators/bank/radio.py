@@ -17,7 +17,6 @@ from simulators.wire import Message
 
 SECONDS: Final = 9_000.0
 CREW: Final = 14
-QUARTER: Final = 25.0  # percent
 
 
 def radio(folder: SiteFolder, seed: int) -> Played:
@@ -108,10 +107,8 @@ def _drain(stage: Stage, device: Device, troubles: dict[str, Trouble]) -> None:
 
 def _mark_battery(stage: Stage, terminal: Terminal, empty: float) -> None:
     since, _ = terminal.trouble.drained[0]
-    share = QUARTER / max(QUARTER, terminal.level_at_drain)
-    low = max(since, empty - share * (empty - since))
     code, spot = terminal.device.code, terminal.journey.spot(empty)
-    stage.mark("battery", low, empty, spot, subject=code, note=f"empty {(empty - low) / 60:.0f} min later")
+    stage.mark("battery", since, empty, spot, subject=code, note=f"empty {(empty - since) / 60:.0f} min later")
     stage.mark("silence", empty, SECONDS, spot, subject=code, note="the battery is empty")
 
 

@@ -79,7 +79,6 @@ class Terminal:
         self.trouble = trouble or Trouble()
         self.emptied: list[float] = []  # when its battery was empty
         self.gaps: list[Span] = []  # when the network did not reach it
-        self.level_at_drain = 100.0  # percent, when it began to run down
 
     def messages(
         self, seed: int, ground: Ground, start: int, weather: Weather, trees: Patches, holes: Patches
@@ -89,7 +88,6 @@ class Terminal:
         apparatus.measure(ground, trees, holes)
         sent = apparatus.send(ground, start)
         self.emptied, self.gaps = apparatus.emptied, apparatus.gaps()
-        self.level_at_drain = apparatus.level_at_drain
         return sent
 
 
@@ -107,7 +105,6 @@ class _Apparatus:
         self.number = np.arange(len(self.at)).astype(np.uint64)
         self.keys = np.repeat(self.key, len(self.at))
         self.emptied: list[float] = []
-        self.level_at_drain = 100.0
 
     def _clock(self) -> float:
         """Seconds by which its clock is ahead: most hold the satellites' time, some drift."""
@@ -214,7 +211,6 @@ class _Apparatus:
             if now is None:
                 rate = 0.0
             elif not rate:
-                self.level_at_drain = level
                 rate = level / max(1.0, self.trouble.drained[now][1] - at - 2 * self.interval)
             level += (RECHARGE if socket else -(rate or DRAIN)) * (at - last)
             level, last = min(100.0, max(0.0, level)), at
