@@ -21,7 +21,7 @@ SCORE_SEEDS: Final = range(10_001, 11_000)
 """What is reported: looked at for figures alone."""
 COUNTS: Final[Mapping[str, int]] = {
     "shore": 32, "square": 40, "rounds": 30, "fence": 26, "radio": 24, "help": 26, "forgery": 30, "flood": 14,
-    "gauges": 5, "water": 12,
+    "gauges": 5, "water": 12, "yesterday": 8, "weeks": 3,
 }  # fmt: skip
 """How many worlds of each chapter: for 200 incidents or more of each detector."""
 QUICK: Final = 10  # one world in so many
@@ -52,7 +52,7 @@ def worlds(seeds: range, chapters: Sequence[str] | None = None, *, quick: bool =
     chosen = {name: count for name, count in COUNTS.items() if chapters is None or name in chapters}
     if chapters and (unknown := set(chapters) - set(chosen)):
         raise SystemExit(f"unknown chapter {sorted(unknown)[0]!r}: expected some of {', '.join(COUNTS)}")
-    long = ("gauges", "rounds")
+    long = ("weeks", "gauges", "rounds", "yesterday")
     order = sorted(chosen, key=lambda name: (name not in long, name))
     return [
         World(name, seed)

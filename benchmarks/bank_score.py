@@ -18,7 +18,7 @@ from simulators.truth import Episode
 
 CAUSES: Final[Mapping[str, frozenset[str]]] = {
     "fishing_ban": frozenset({"fishing"}),
-    "crowd": frozenset({"crowd", "rush"}),
+    "crowd": frozenset({"crowd", "rush", "gathering"}),
     "patrol_gap": frozenset({"missed_patrol"}),
     "route": frozenset({"off_route"}),
     "geofence": frozenset({"trespass", "strayed"}),

@@ -12,13 +12,13 @@ from typing import Final
 
 from devices.site_folder import SiteFolder
 from simulators.bank.fence import fence
-from simulators.bank.forgery import forgery
+from simulators.bank.forgery import forgery, yesterday
 from simulators.bank.gauges import flood, gauges
 from simulators.bank.help import help_called
 from simulators.bank.radio import radio
 from simulators.bank.rounds import rounds_day
 from simulators.bank.shore import shore
-from simulators.bank.square import square
+from simulators.bank.square import square, weeks
 from simulators.bank.stage import Played
 from simulators.bank.water import water
 
@@ -33,6 +33,8 @@ CHAPTERS: Final[Mapping[str, Callable[[SiteFolder, int], Played]]] = {
     "shore": shore,
     "square": square,
     "water": water,
+    "weeks": weeks,
+    "yesterday": yesterday,
 }
 
 

@@ -16,6 +16,7 @@ from simulators.bodies import Carries
 from simulators.places import Spot
 
 SECONDS: Final = 10_800.0
+SHIFT, NIGHT = 2.0 * 3_600.0, 22.0 * 3_600.0  # s
 HIDDEN: Final = Carries(0)  # no camera takes part
 
 
@@ -101,6 +102,28 @@ def _double(stage: Stage, one: Device, other: Device) -> None:
     note = "both terminals in one pocket"
     subject = ",".join(sorted((one.code, other.code)))
     stage.mark("carried_double", sets_out, min(back, SECONDS), station, subject=subject, note=note)
+
+
+def yesterday(folder: SiteFolder, seed: int) -> Played:
+    """Two shifts, a day apart, of eight terminals: on the second day some send the first one's track once more."""
+    stage = Stage("yesterday", folder, seed, NIGHT + 2 * SHIFT)
+    on_foot = [d for d in folder.devices if d.kind == "terminal" and d.role in ("patrol", "police")]
+    for number, device in enumerate(stage.draw.sample(on_foot, 8)):
+        draw, route = stage.dice("shift", device.code), stage.ground.route(device, afloat=False)
+        first = rounds(draw, route, SHIFT)
+        way = Way(draw, 0.0, first.spot(0.0)).follow(first, SHIFT).until(NIGHT + SHIFT - 60)
+        later = rounds(draw, route, SHIFT, NIGHT + SHIFT)
+        way.go([later.spot(NIGHT + SHIFT)], 30.0).follow(later, NIGHT + 2 * SHIFT)
+        trouble = Trouble(farewell=[(SHIFT, NIGHT + SHIFT)], charging=[(SHIFT, NIGHT + SHIFT)])
+        if number < 4:
+            begin, lasts = NIGHT + SHIFT + draw.uniform(300, 2_400), draw.uniform(20, 80) * 60
+            lag = round((NIGHT + SHIFT - draw.uniform(0, 200)) / device.interval) * device.interval
+            trouble.forged.append(Forgery(begin, begin + lasts, lag=lag))
+            note = "the track of the day before"
+            stage.mark("replay", begin, begin + lasts, later.spot(begin), subject=device.code, note=note)
+        stage.carry(device, way.journey(), trouble=trouble, shown=HIDDEN)
+        stage.mark("off_duty", SHIFT, NIGHT + SHIFT, first.spot(SHIFT), subject=device.code, note="the night")
+    return stage.play()
 
 
 # ── What only looks like it ─────────────────────────────────────────────────────────────────────────────────────────

@@ -40,6 +40,7 @@ def radio(folder: SiteFolder, seed: int) -> Played:
         _tunnel(stage, next(order), troubles)
     for _ in range(3):
         _indoors(stage, next(order), troubles)
+    _go_home(stage, next(order), troubles)
     for device in order:
         stage.carry(device, rounds(stage.dice("round", device.code), stage.ground.route(device, afloat=False), SECONDS))
     for terminal in stage.terminals:
@@ -110,6 +111,16 @@ def _mark_battery(stage: Stage, terminal: Terminal, empty: float) -> None:
     code, spot = terminal.device.code, terminal.journey.spot(empty)
     stage.mark("battery", since, empty, spot, subject=code, note=f"empty {(empty - since) / 60:.0f} min later")
     stage.mark("silence", empty, SECONDS, spot, subject=code, note="the battery is empty")
+
+
+def _go_home(stage: Stage, device: Device, troubles: dict[str, Trouble]) -> None:
+    """His shift is over: he switches the terminal off, and on again for the next one."""
+    draw, trouble = stage.dice("home", device.code), troubles[device.code]
+    begin = draw.uniform(1_200, 4_000)
+    trouble.farewell.append((begin, begin + draw.uniform(1_200, 4_000)))
+    journey = rounds(draw, stage.ground.route(device, afloat=False), SECONDS)
+    stage.carry(device, journey, trouble=trouble)
+    stage.mark("off_duty", *trouble.farewell[0], journey.spot(begin), subject=device.code, note="switched off")
 
 
 def _tunnel(stage: Stage, device: Device, troubles: dict[str, Trouble]) -> None:

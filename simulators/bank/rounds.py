@@ -57,6 +57,7 @@ def rounds_day(folder: SiteFolder, seed: int) -> Played:
     stage = Stage("rounds", site, seed, SECONDS, day)
     for shore in chosen:
         _village(stage, shore)
+    stage.plans = stage.folder.plans
     return stage.play()
 
 

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
 import shapely
 
+from devices.readings import SECOND
 from devices.registry import Device
 from devices.site import Zone
 from devices.site_folder import SiteFolder
-from simulators.bank.stage import Played, Stage
+from simulators.bank.stage import DAY, FIRST, Played, Stage
+from simulators.cameras import COUNT_ERROR
+from simulators.chance import dice, name_key, normals
 from simulators.crowds import Crowd, Surge
+from simulators.wire import Message, Speaker, seconds
 
 SECONDS: Final = 10_800.0
 RUSH: Final = 0.8 / 240.0  # of the capacity per second: what makes a full house a rush
@@ -67,6 +72,55 @@ def square(folder: SiteFolder, seed: int) -> Played:
             if begins > SECONDS - 1_800:
                 break
     return stage.play()
+
+
+def weeks(folder: SiteFolder, seed: int) -> Played:
+    """Twenty-five days in three places with hours and days of their own; from the fourth week on, something unusual."""
+    start = FIRST + dice(seed, "weeks").randrange(330) * int(DAY) * SECOND
+    stage = Stage("weeks", _places(folder), seed, 25 * DAY, start)
+    for code in ("CW-SCHOOL", "CW-TEMPLE", "CW-FERRY"):
+        zone = next(z for z in stage.folder.zones if z.code == code)
+        camera = next(d for d in stage.folder.devices if d.code == f"{code}-1")
+        stage.sources.append(partial(_weeks_of, stage, zone, camera, stage.dice(code)))
+    return stage.play()
+
+
+def _weeks_of(stage: Stage, zone: Zone, camera: Device, draw: random.Random) -> list[Message]:
+    """The counts of one place, every 20 s."""
+    at = np.arange(draw.uniform(0, 20), stage.seconds, 20.0)
+    day, hour = np.divmod(at, DAY)
+    hour = hour / 3_600.0
+    peaks = [(draw.uniform(7, 11), draw.uniform(0.15, 0.35)), (draw.uniform(15, 19), draw.uniform(0.15, 0.4))]
+    usual = 0.02 + sum(size * np.exp(-(((hour - when) / 1.6) ** 2)) for when, size in peaks)
+    market = draw.randrange(7)  # one day of the week is busier
+    usual = usual * np.where(day % 7 == market, 1.5, 1.0)
+    whims = np.array([draw.uniform(0.85, 1.15) for _ in range(int(stage.seconds / DAY) + 1)])
+    share = usual * whims[day.astype(int)]
+    spot = stage.ground.frame.spot(zone.geometry.centroid.x, zone.geometry.centroid.y)
+    quiet = [h for h in np.arange(0.0, 24.0, 0.5).tolist() if _most(peaks, h) < 0.1]  # nobody comes at about that hour
+    for number in range(3):
+        begin = (21 + number) * DAY + draw.choice(quiet) * 3_600
+        lasts, size = draw.uniform(40, 120) * 60, draw.uniform(0.35, 0.5)
+        share = share + np.interp(at, [begin, begin + 900, begin + lasts, begin + lasts + 900], [0, size, size, 0])
+        note = f"{size * zone.capacity:.0f} people more than usual"
+        stage.mark("gathering", begin, begin + lasts + 900, spot, zone=zone.code, note=note)
+    key = np.array([name_key(stage.seed, "weeks", zone.code)], np.uint64)
+    noise = normals(np.repeat(key, len(at)), (1,), np.arange(len(at)).astype(np.uint64))[0]
+    people = np.maximum(0.0, np.round(share * zone.capacity * (1.0 + COUNT_ERROR * noise)))
+    speaker, place = Speaker(camera), (round(zone.geometry.centroid.x, 6), round(zone.geometry.centroid.y, 6))
+    sent = []
+    for t, n in zip(at.tolist(), people.astype(int).tolist(), strict=True):
+        moment = stage.micros(t)
+        seen = {"t": seconds(moment), "label": "person", "n": n, "conf": 0.8, "lon": place[0], "lat": place[1]}
+        if n:
+            sent.append(speaker.say(moment, "sighting", seen))
+    return sent
+
+
+def _most(peaks: list[tuple[float, float]], hour: float) -> float:
+    """The most people, as a share of the capacity, that usually come within three hours of an hour of the day."""
+    around = (hour + np.arange(-3.0, 3.1, 0.5)) % 24
+    return float(max(sum(size * np.exp(-(((h - when) / 1.6) ** 2)) for when, size in peaks) for h in around))
 
 
 def _share(stage: Stage, camera: Device) -> float:

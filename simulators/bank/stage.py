@@ -11,6 +11,7 @@ import numpy as np
 
 from devices.readings import SECOND
 from devices.registry import Device
+from devices.site import Plan
 from devices.site_folder import SiteFolder
 from simulators.bank.journey import Journey, Way
 from simulators.bank.terminal import Terminal, Trouble
@@ -74,6 +75,7 @@ class Stage:
         self.extras: list[Extra] = []
         self.fixed: list[Device] = []  # cameras and sensors that take part
         self.crowds: list[Crowd] = []
+        self.plans: tuple[Plan, ...] = ()
         self.shares: dict[str, float] = {}  # of a crowd that a camera sees, by its code; 1 without
         self.sources: list[Callable[[], Iterable[Message]]] = []  # whatever else sends
         self.cut: list[Callable[[list[Message]], list[Message]]] = []  # what becomes of messages on their way
@@ -136,7 +138,8 @@ class Stage:
         codes = {m.topic.split("/", 4)[3] for m in sent} | {d.code for d in self.fixed}
         codes |= {t.device.code for t in self.terminals}
         known = tuple(d for d in self.folder.devices if d.code in codes)
-        folder = replace(self.folder, devices=known, lines={})
+        # Plans need everybody whom they are for: only a chapter about them keeps any.
+        folder = replace(self.folder, devices=known, plans=self.plans, lines={})
         return Played(
             self.chapter,
             self.seed,

@@ -58,6 +58,7 @@ class Trouble:
     """What befalls a terminal, all in seconds since the world's start."""
 
     off: list[Span] = field(default_factory=list)  # measures and says nothing
+    farewell: list[Span] = field(default_factory=list)  # switched off properly: it says so first
     unheard: list[Span] = field(default_factory=list)  # the network does not reach it: stored, sent afterwards
     blind: list[Span] = field(default_factory=list)  # no satellites: alive, but no fixes
     indoors: list[Span] = field(default_factory=list)  # a worse receiver
@@ -121,7 +122,7 @@ class _Apparatus:
             inside = (at >= since) & (at < until)
             nth = max(1, round(every / self.interval))
             at = at[~inside | (np.arange(len(at)) % nth == 0)]
-        off = within(at, [*self.trouble.off, *self.trouble.blind])
+        off = within(at, [*self.trouble.off, *self.trouble.farewell, *self.trouble.blind])
         return np.floor(at[~off] * 1000) / 1000
 
     # ── Measuring ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -203,7 +204,10 @@ class _Apparatus:
     def _charge(self) -> None:
         """Percent of the battery at each fix; what is empty says nothing until it is charged again."""
         level = 45.0 + 55.0 * float(uniform(self.key, CHARGE, 0)[0])
-        charging = within(self.at, self.trouble.charging).tolist()
+        between = (
+            self.at + np.concatenate([[self.terminal.since], self.at[:-1]])
+        ) / 2  # it charges while it is off too
+        charging = within(between, self.trouble.charging).tolist()
         drained = [within(self.at, [span]).tolist() for span in self.trouble.drained]
         found, last, empty, rate = [], self.terminal.since, False, 0.0
         for i, (at, socket) in enumerate(zip(self.at.tolist(), charging, strict=True)):
@@ -256,6 +260,9 @@ class _Apparatus:
             end = start + int(self.terminal.until * 1000) * 1000
             sent += [speaker.say(end, "fix", stored[i : i + ARRAY]) for i in range(0, len(stored), ARRAY)]
         sent += self._heartbeats(speaker, start)
+        for since, _ in self.trouble.farewell:
+            at = start + whole_ms(since * SECOND)
+            sent.append(speaker.say(at, "status", {"t": seconds(at), "online": False}))
         sent += self._calls(speaker, ground, start)
         return sorted(sent, key=lambda message: message.at)
 
@@ -286,7 +293,7 @@ class _Apparatus:
         """Every five minutes, if it is on and heard; also where it has no satellites."""
         begin = self.terminal.since + 2.0 + 8.0 * float(uniform(self.key, PHASE, 1)[0])
         at = np.arange(begin, self.terminal.until, HEARTBEAT)
-        silent = within(at, [*self.trouble.off, *self.trouble.unheard])
+        silent = within(at, [*self.trouble.off, *self.trouble.farewell, *self.trouble.unheard])
         nearest = np.searchsorted(self.at, at).clip(0, max(len(self.at) - 1, 0))
         sent = []
         for when, hushed, i in zip(at.tolist(), silent.tolist(), nearest.tolist(), strict=True):
