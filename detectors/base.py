@@ -56,7 +56,8 @@ class Finding:
     evidence: Mapping[str, Any]
     ends: bool = False
     """True: the episode is over, or late readings show that it never was (``sentence`` says which). Clears the alert;
-    where there is none it changes nothing."""
+    where there is none it changes nothing. Its ``until`` is no earlier than that of what it ends, and it comes after
+    other findings of the same moment: an alert that was seen later than ``until`` has gone on, and is not cleared."""
     suspects: tuple[tuple[int, int], ...] = ()
     """Fixes (device id, at) that are not to be believed. They are kept and get ``Flag.SUSPECT``."""
 

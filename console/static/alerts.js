@@ -69,7 +69,7 @@ export function startAlerts(panel) {
 
 /** An alert that just arrived: lit, sounded when it is grave, and told aside when the rail is out of sight. */
 function welcome(alert) {
-  if (alert.state !== "open" || alert.historical) return;
+  if (alert.state !== "open" || alert.historical || alert.suppressed) return;
   arrived.set(alert.id, performance.now() + NEW_FOR);
   setTimeout(() => {
     arrived.delete(alert.id);
@@ -92,7 +92,7 @@ const renderSoon = steady(render);
 function render() {
   trouble.replaceChildren(state.alertsError ? failure(state.alertsError, loadAlerts) : "");
   const shown = [...state.alerts.values()]
-    .filter((a) => !onlyLive || LIVE.has(a.state))
+    .filter((a) => !onlyLive || (LIVE.has(a.state) && !a.suppressed))
     .sort((a, b) => Date.parse(b.raised_at) - Date.parse(a.raised_at) || b.id - a.id);
   if (!state.alertsKnown) {
     list.replaceChildren(state.alertsError ? "" : h("li", { class: "empty" }, t("loading")));

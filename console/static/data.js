@@ -53,8 +53,8 @@ export async function loadAlerts() {
   loading += 1;
   try {
     const [open, acknowledged, latest] = await Promise.all([
-      get(`/alerts${query({ state: "open", limit: PAGE })}`),
-      get(`/alerts${query({ state: "acknowledged", limit: PAGE })}`),
+      get(`/alerts${query({ state: "open", suppressed: false, limit: PAGE })}`),
+      get(`/alerts${query({ state: "acknowledged", suppressed: false, limit: PAGE })}`),
       get(`/alerts${query({ limit: PAGE })}`),
     ]);
     state.alerts = new Map([...latest.items, ...acknowledged.items, ...open.items].map((alert) => [alert.id, alert]));
@@ -81,7 +81,9 @@ export async function loadOlderAlerts() {
 
 export function takeAlert(alert) {
   if (loading) waiting.push(alert);
-  const fresh = !state.alerts.has(alert.id);
+  const known = state.alerts.get(alert.id);
+  // Told again: one that was kept silent until now, and one that has grown more severe.
+  const fresh = !known || (known.suppressed && !alert.suppressed) || known.severity !== alert.severity;
   state.alerts.set(alert.id, alert);
   emit("alerts", fresh ? alert : null);
 }

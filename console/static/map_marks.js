@@ -7,7 +7,7 @@ import { on, state } from "./state.js";
 const LIVE = new Set(["open", "acknowledged"]);
 let shownCases = []; // what the case list has loaded
 
-export const liveAlerts = () => [...state.alerts.values()].filter((alert) => LIVE.has(alert.state));
+export const liveAlerts = () => [...state.alerts.values()].filter((a) => LIVE.has(a.state) && !a.suppressed);
 
 export function startMarks() {
   for (const event of ["alerts", "selection"]) on(event, drawAlerts);

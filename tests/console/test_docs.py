@@ -54,7 +54,7 @@ async def test_the_commands_run_as_they_stand(
 ) -> None:
     await find()
     blocks = BLOCK.findall((DOCS / PAGES[0]).read_text("utf-8"))
-    assert len(blocks) == 8
+    assert len(blocks) == 10
     script = "\necho ----\n".join(blocks)
     given = {"BASE": f"http://127.0.0.1:{server.port}", "NAME": "first", "PASSWORD": "a long enough phrase"}
     await _become_operator(server)
@@ -71,8 +71,10 @@ async def test_the_commands_run_as_they_stand(
         await asyncio.wait([ended], timeout=0.3)
     output, errors = (part.decode() for part in await ended)
     assert process.returncode == 0, errors + output
-    log_in, lists, filtered, pages, case, candidates, stream, refusal = output.split("----\n")
+    log_in, lists, filtered, pages, taken, silence, case, candidates, stream, refusal = output.split("----\n")
     assert json.loads(log_in)["name"] == "first"
+    assert taken.startswith("first\n")
+    assert "first 基站割接" in silence and silence.endswith("\nfirst\n")
     assert "北岸有人垂钓 / Angling on the north shore" in lists
     assert re.search(r"^PG-\d{8}-0001$", pages, re.MULTILINE)
     assert filtered.strip() == "Fishing ban: North shore"
