@@ -172,6 +172,30 @@ async def test_fifty_writers_of_overlapping_spans_in_any_order_make_one_alert_an
     assert report.good
 
 
+async def test_fifty_writers_of_one_group_make_one_group_with_one_case(
+    database_url: str, site: Site, duty: DutyMatrix, finding: Make
+) -> None:
+    """Each writes an alert of its own, so only the group's lock lets one see the others."""
+    crowd = Rule(*("crowd", "聚集", "Crowd", "crowd", "high", "crowd"), group="street", group_case=True)
+    async with open_pool(database_url, min_size=50, max_size=50) as pool:
+        await pool.wait()
+
+        async def write(n: int) -> None:
+            async with pool.connection() as conn:
+                found = [(crowd, finding(zone="market", subject=f"square-{n}"))]
+                await record_findings(conn, found, site=site, duty=duty, now=NOW)
+
+        await asyncio.gather(*(write(n) for n in range(50)))
+        async with pool.connection() as conn:
+            alerts, _ = await list_alerts(conn)
+            (page,), rest = await list_alerts(conn, grouped=True)
+            await conn.commit()
+            assert (await verify_all(conn)).good
+    assert len(alerts) == 50 and rest is None and page.id == alerts[0].id
+    assert {a.group_id for a in alerts} == {min(a.id for a in alerts)}
+    assert len({a.case_id for a in alerts}) == 1 and alerts[0].case_id is not None
+
+
 async def test_the_same_findings_again_change_nothing(record: Any, conn: AsyncConnection, finding: Make) -> None:
     found = [(FISHING, finding(s, s + 30)) for s in (-200, -180, -100, -60)]
     (first,) = await record(*found)
