@@ -24,6 +24,9 @@ COUNTS: Final[Mapping[str, int]] = {
     "gauges": 5, "water": 12, "yesterday": 8, "weeks": 3,
 }  # fmt: skip
 """How many worlds of each chapter: for 200 incidents or more of each detector."""
+UNHEARD: Final = frozenset({"gauges", "weeks"})
+"""Chapters of weeks, without ``silence``: it looks at all devices every ten seconds, which would cost half of all the
+time, and its own chapters are others."""
 QUICK: Final = 10  # one world in so many
 SITE: Final = Path(__file__).parents[1] / "examples" / "shijiu"
 
@@ -72,7 +75,8 @@ def run_world(world: World, *, keep: bool = False) -> Result:
     """Make a world, let the product see it, and score it."""
     folder, rules = example()
     played = bank_world(folder, world.chapter, world.seed)
-    outcome = replay(played, rules)
+    chosen = [rule for rule in rules if not (rule.detector == "silence" and world.chapter in UNHEARD)]
+    outcome = replay(played, chosen)
     scores = score_world(world.chapter, world.seed, played.truth, outcome.raised)
     result = Result(scores, outcome.terminal_days, outcome.readings, outcome.rejects)
     if keep:
