@@ -18,6 +18,8 @@ DROP INDEX alerts_live, alerts_raised;
 CREATE INDEX alerts_raised ON alerts (raised_at DESC, id DESC);
 CREATE INDEX alerts_live ON alerts (rule, subject) WHERE state IN ('open', 'acknowledged');
 CREATE INDEX alerts_active ON alerts (raised_at DESC, id DESC) WHERE state IN ('open', 'acknowledged');
+CREATE INDEX alerts_active_cased ON alerts (raised_at DESC, id DESC)
+    WHERE state IN ('open', 'acknowledged') AND case_id IS NOT NULL;
 CREATE INDEX alerts_cased ON alerts (raised_at DESC, id DESC) WHERE case_id IS NOT NULL;
 CREATE INDEX alerts_area ON alerts (area, raised_at DESC, id DESC);
 CREATE INDEX alerts_subject ON alerts (subject, raised_at DESC, id DESC);
