@@ -8,8 +8,8 @@ planned anew each time.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
-from datetime import UTC, datetime
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from psycopg import AsyncConnection
@@ -17,14 +17,20 @@ from psycopg.rows import dict_row
 
 from alerts.case import Case
 from alerts.rules import Severity
-from alerts.transitions import FINAL, Status
+from alerts.transitions import OPEN, Status
+from devices.site import CHINA
 from store.cases import CASE_SELECT, case_of
 
 LEAST_TEXT: Final = 2  # letters that are searched for: a single one is in too many titles
 _NOT_ENDED: Final = "c.status NOT IN ('closed', 'void', 'merged')"  # as the partial indexes say it
 _ORDER: Final = "ORDER BY c.opened_at DESC, c.id DESC LIMIT %s"
 _WORDS: Final = "c.title || ' ' || c.title_en"
-_NUMBER: Final = re.compile(r"(?:pg-?)?([0-9][0-9-]+)", re.IGNORECASE)
+_NEWEST: Final = 10_000  # cases, whose titles are looked through before the index is asked
+_NEWEST_OF_UNIT: Final = 1_000  # they lie farther apart: each is read by itself
+_STRETCH: Final = 6  # letters of a text that the index is asked for
+_BEGINS: Final = re.compile(r"(?:pg-?)?((?:20[0-9]{6}|(?<=pg-)20[0-9]{2}(?:[0-9]{2})?)(?:-[0-9]*)?)", re.IGNORECASE)
+_SLACK: Final = timedelta(days=7)  # what came late may have been opened before the day on which it got its number
+_ENDS: Final = re.compile(r"[0-9-]+")
 
 
 class Where:
@@ -89,48 +95,97 @@ async def list_cases(
     if overdue is not None:
         late = f"(c.due_at < %s AND {_NOT_ENDED})"
         where.add(late if overdue else f"NOT {late}", now or datetime.now(UTC))
-    if text is not None:
-        _by_text(where, text.strip())
     if before is not None:
         cursor = await conn.execute("SELECT opened_at FROM cases WHERE id = %s", (before,))
         row = await cursor.fetchone()
         if row is None:
             return [], None
         where.add("(c.opened_at, c.id) < (%s, %s)", row[0], before)
-    found = await _read(conn, where, involved, limit + 1)
+    found = await _find(conn, where, involved, text, limit + 1)
     return found[:limit], found[limit - 1].id if len(found) > limit else None
 
 
 def _by_status(where: Where, wanted: set[Status]) -> None:
-    where.one_of("c.status", wanted)
-    if not wanted & FINAL:
-        where.add(_NOT_ENDED)  # says nothing new to us, but names the index that holds only these
-
-
-def _by_text(where: Where, text: str) -> None:
-    title = f"letter_pairs({_WORDS}) @> letter_pairs(%s) AND position(lower(%s) IN lower({_WORDS})) > 0"
-    number = _NUMBER.fullmatch(text)
-    if len(text) < LEAST_TEXT:
-        where.add("false")
-    elif number is None:
-        where.add(title, text, text)
+    """All that have not ended are asked for in the words of the index that holds only these."""
+    if wanted == set(OPEN):
+        where.add(_NOT_ENDED)
     else:
-        where.add(
-            f"(c.number LIKE %s OR reverse(c.number) LIKE %s OR ({title}))",
-            *(f"PG-{number[1]}%", f"{number[1][::-1]}%", text, text),
-        )
+        where.one_of("c.status", wanted)
 
 
-async def _read(conn: AsyncConnection, where: Where, involved: str | None, limit: int) -> list[Case]:
-    statement, arguments = f"{CASE_SELECT} WHERE {where} {_ORDER}", [*where.arguments, limit]
-    if involved is not None:
-        # Its own and those of its parts are looked for by an index each: one condition with "or" would need to read on
-        # from the newest case down until enough of a small unit's were found.
-        own = f"SELECT c.id FROM cases c WHERE c.unit = %s AND {where} {_ORDER}"  # noqa: S608 - see Where
-        joined = "case_parts p JOIN cases c ON c.id = p.case_id"
-        parts = f"SELECT c.id FROM {joined} WHERE p.unit = %s AND NOT p.withdrawn AND {where} {_ORDER}"  # noqa: S608
-        statement = f"{CASE_SELECT} WHERE c.id IN (({own}) UNION ({parts})) {_ORDER}"
-        arguments = [*(involved, *where.arguments, limit) * 2, limit]
+async def _find(conn: AsyncConnection, where: Where, involved: str | None, text: str | None, limit: int) -> list[Case]:
+    words = "" if text is None else text.strip()
+    if text is not None and len(words) < LEAST_TEXT:
+        return []
+    begins = _BEGINS.fullmatch(words)
+    if begins is not None:
+        since, until = _span(begins[1])
+        where.add("c.number LIKE %s", f"PG-{begins[1]}%")
+        where.add("c.opened_at >= %s AND c.opened_at < %s", since - _SLACK, until)
+    elif words:
+        return await _with_text(conn, where, involved, words, limit)
+    return await _read(conn, *_source(where, involved, limit))
+
+
+async def _with_text(conn: AsyncConnection, where: Where, involved: str | None, text: str, limit: int) -> list[Case]:
+    """Those whose title holds the text, or whose number ends with it: first among the newest, then among all.
+
+    A word that is in many titles is soon found so often; only a rare one is worth asking the index, and only for a rare
+    one is that fast. The planner cannot tell the two apart: it takes the pairs of a word for independent of each other.
+    """
+    said, ends = f"position(lower(%s) IN lower({_WORDS})) > 0", ""
+    number: tuple[str, ...] = ()
+    if _ENDS.fullmatch(text):
+        ends, number = "reverse(c.number) LIKE %s OR ", (f"{text[::-1]}%",)
+    newest, arguments = _source(where, involved, _NEWEST if involved is None else _NEWEST_OF_UNIT)
+    cursor = await conn.execute(
+        f"SELECT c.id FROM (SELECT c.* FROM cases c {newest}) c WHERE {ends}{said} {_ORDER}".encode(),  # noqa: S608
+        (*arguments, *number, text, limit),
+        prepare=False,
+    )
+    ids = [case_id for (case_id,) in await cursor.fetchall()]
+    if len(ids) == limit:
+        return await _read(conn, f"WHERE c.id = ANY(%s) {_ORDER}", [ids, limit])
+    where.add(f"({ends}({said} AND letter_pairs({_WORDS}) @> letter_pairs(%s)))", *number, text, _rarest(text))
+    return await _read(conn, *_source(where, involved, limit))
+
+
+def _span(digits: str) -> tuple[datetime, datetime]:
+    """When a case may have been opened whose number begins with a year, a month or a day. No such day: never."""
+    given = digits.partition("-")[0]
+    year, month, day = int(given[:4]), int(given[4:6] or 0), int(given[6:8] or 0)
+    try:
+        since = datetime(year, month or 1, day or 1, tzinfo=CHINA)
+        if day:
+            return since, since + timedelta(days=1)
+        return since, since.replace(year=year + 1) if not month else (since + timedelta(days=31)).replace(day=1)
+    except (ValueError, OverflowError):
+        return datetime.max.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+
+
+def _rarest(text: str) -> str:
+    """A stretch of a few letters, which the index is asked for: the one with most digits and Chinese letters in it.
+
+    Each pair more is one more list to read, and those of English words are in nearly all titles.
+    """
+    begins = range(max(1, len(text) - _STRETCH + 1))
+    stretches = [text[begin : begin + _STRETCH] for begin in begins]
+    return max(stretches, key=lambda stretch: sum(letter.isdigit() or not letter.isascii() for letter in stretch))
+
+
+def _source(where: Where, involved: str | None, limit: int) -> tuple[str, list[object]]:
+    """The conditions, the order and the limit, with their arguments."""
+    if involved is None:
+        return f"WHERE {where} {_ORDER}", [*where.arguments, limit]
+    # Its own and those of its parts are looked for by an index each: one condition with "or" would need to read on
+    # from the newest case down until enough of a small unit's were found.
+    joined = "case_parts p JOIN cases c ON c.id = p.case_id"
+    own = f"SELECT c.id FROM cases c WHERE c.unit = %s AND {where} {_ORDER}"  # noqa: S608 - see Where
+    parts = f"SELECT c.id FROM {joined} WHERE p.unit = %s AND NOT p.withdrawn AND {where} {_ORDER}"  # noqa: S608
+    return f"WHERE c.id IN (({own}) UNION ({parts})) {_ORDER}", [*(involved, *where.arguments, limit) * 2, limit]
+
+
+async def _read(conn: AsyncConnection, source: str, arguments: Sequence[object]) -> list[Case]:
     async with conn.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(statement.encode(), arguments, prepare=False)
+        await cursor.execute(f"{CASE_SELECT} {source}".encode(), arguments, prepare=False)
         return [case_of(row) for row in await cursor.fetchall()]

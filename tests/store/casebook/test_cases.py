@@ -218,7 +218,12 @@ async def test_pages_of_cases_hold_each_once(conn: AsyncConnection, site: Site, 
 
 
 async def test_entries_cannot_be_changed_or_taken_away(conn: AsyncConnection, reported: Case) -> None:
-    for statement in ("UPDATE entries SET note = 'x'", "DELETE FROM entries", "TRUNCATE entries", "DELETE FROM ledger"):
+    for statement in (
+        "UPDATE entries SET note = 'x'",
+        "DELETE FROM entries",
+        "TRUNCATE entries CASCADE",
+        "DELETE FROM ledger",
+    ):
         with pytest.raises(psycopg.errors.RaiseException, match="append-only"):
             await conn.execute(statement)
 
