@@ -44,10 +44,10 @@ SMALL: dict[str, dict[str, Any]] = {
         "odd_sustain": 30.0,
         "odd_least": 5,
         "sigmas": 3.0,
-        "season": 200.0,
-        "slot": 20.0,
+        "season": 50.0,
+        "slot": 10.0,
         "cycles": 2,
-    },  # fmt: skip
+    },
     "silence": {"floor": 30.0, "renew": 20.0, "longest": 150.0, "window": 15.0, "factor": 3.0, "feed_least": 3},
     "hazard": {
         "tells": ("level", "rise", "stuck", "shift", "odd"),
@@ -66,7 +66,17 @@ SMALL: dict[str, dict[str, Any]] = {
         "season": 300.0,
         "cycles": 2,
     },
-    "sos": {"repeat": 40.0, "renew": 10.0, "place_within": 120.0, "longest": 60.0},
+    "sos": {
+        "repeat": 40.0,
+        "renew": 10.0,
+        "place_within": 120.0,
+        "longest": 60.0,
+        "still": 60.0,
+        "within": 15.0,
+        "duty": 150.0,
+        "still_renew": 40.0,
+        "beat": 10.0,
+    },
 }
 KINDS = sorted(DETECTORS)
 
@@ -82,7 +92,8 @@ CAMERAS, TERMINALS, SENSOR, LATECOMER = (1, 2, 3), (4, 5, 6, 7, 8), 9, 10
 def a_site(devices: int = 11) -> Site:
     box = shapely.box
     zones = [
-        Zone("NF-1", "no_fishing", "核心禁渔区", "Core ban zone", "A", box(118.80, 31.40, 118.82, 31.42)),
+        Zone("NF-1", "no_fishing", "核心禁渔区", "Core ban zone", "A", box(118.80, 31.40, 118.82, 31.42),
+             properties={"hazard": True}),
         Zone("NF-2", "no_fishing", "夜间禁渔区", "Night ban zone", "A", box(118.815, 31.40, 118.84, 31.42), 0,
              Season("03-01", "06-30", "18:18", "06:00")),
         Zone("CW-1", "crowd_watch", "广场", "Square", "A", box(118.85, 31.40, 118.851, 31.401), 50),
@@ -171,12 +182,15 @@ def a_terminal(draw: random.Random, device: int, length: int) -> Iterable[tuple[
     everywhere = draw.random() < 0.5  # the feed's own pause, the same for all
     calls = [draw.uniform(0, length) for _ in range(draw.choice([0, 0, 2, 6]))]
     stuck = draw.uniform(0, length) if draw.random() < 0.2 else length  # from then on every fix is a call
+    own = random.Random(repr((device, quiet, calls)))
+    rest, rests = own.uniform(0, length), own.choice([0.0, 100.0, 250.0])  # he stands still
     t = draw.uniform(0, 8)
     while t < length:
         silent = any(a < t < b for a, b in zip(quiet[::2], quiet[1::2], strict=True))
         silent |= everywhere and 0.55 * length < t < 0.72 * length
         if not silent:
-            x, y = jittered(draw, 118.805 + 0.012 * t / length, 31.41, 5.0) if draw.random() < 0.95 else (NAN, NAN)
+            walked = t - min(rests, max(0.0, t - rest))
+            x, y = jittered(draw, 118.805 + 0.012 * walked / length, 31.41, 5.0) if draw.random() < 0.95 else (NAN, NAN)
             flags = Flag.SOS if t > stuck or any(abs(call - t) < 4 for call in calls) else 0
             flags |= Flag.MAN_DOWN if flags and draw.random() < 0.2 else 0
             if flags and draw.random() < 0.5:
