@@ -10,6 +10,7 @@ from detectors.fishing_ban import FishingBan
 from detectors.hazard import Hazard
 from detectors.silence import Silence
 from detectors.sos import Sos
+from detectors.spoofed_track import SpoofedTrack
 
 DETECTORS: Final[dict[str, type[Detector[Any]]]] = {
     "fishing_ban": FishingBan,
@@ -17,5 +18,6 @@ DETECTORS: Final[dict[str, type[Detector[Any]]]] = {
     "hazard": Hazard,
     "silence": Silence,
     "sos": Sos,
+    "spoofed_track": SpoofedTrack,
 }
 """Kind → class. A rule names the kind and sets the fields."""

@@ -1,76 +1,67 @@
-"""Devices that have fallen silent, measured in the time during which we listened."""
+"""Devices that have fallen silent, measured in the time during which we listened; and batteries that will be empty."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.base import Batch, Finding, Sentence
+from detectors.arrivals import Arrivals, arrivals_in
+from detectors.base import Batch, Finding
+from detectors.batteries import emptying
+from detectors.gaps import MOVING, STANDING
+from detectors.listening import NEVER, NO_LIMIT, Listening
+from detectors.outages import Group, Outages, Stops
+from detectors.silence_words import BatteryLow, Feed, Quiet, battery_low, feed_back, feed_quiet, heard_again, quiet
 from detectors.thresholds import check_above, check_from, check_order
-from detectors.wording import clock, device_at, evidence, point, span, stamp, whereabouts
-from devices.readings import SECOND, Rows
+from detectors.wording import device_at, evidence, point, stamp
+from devices.readings import SECOND
 from devices.site import Site
 
-NEVER: Final = -(1 << 62)
-NO_LIMIT: Final = 1 << 62
+RESTLESS: Final = 3.0  # usual intervals: who had a longer gap of late is badly heard here
+PAUSE: Final = 1.5  # times the second longest gap of late
+MOST_MISSED: Final = 3600.0  # s: of slow devices two messages and so long are missed, however many the factor allows
 MOST_POINTS: Final = 100  # devices in the evidence of one finding about the feed
-
-COLUMNS: Final = np.dtype([
-    ("heard", "<i8"),      # listening time, µs, when it was last heard
-    ("received", "<i8"),   # our clock then, UTC µs
-    ("told", "<i4"),       # findings due so far in the present gap
-    ("at", "<i8"),         # the device's clock of its last known place
-    ("lon", "<f8"),
-    ("lat", "<f8"),
-    ("placed", "<i8"),     # our clock when that place was received
-])  # fmt: skip
-ARRIVAL: Final = np.dtype([("device", "<i4"), ("received", "<i8"), ("at", "<i8"), ("lon", "<f8"), ("lat", "<f8")])
-
-
-@dataclass(slots=True)
-class State:
-    """What the fold knows; columns by device id. Listening time is our clock minus what was ``lost``."""
-
-    site: Site | None = None
-    devices: Rows = field(default_factory=lambda: np.empty(0, COLUMNS))
-    promised: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))  # µs between messages; 0: none
-    limit: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))  # µs of silence; NO_LIMIT: never
-    wall: int = NEVER  # the newest moment of our clock, UTC µs
-    lost: int = 0  # µs of our clock in which nobody listened
 
 
 @dataclass(frozen=True)
 class Silence:
-    """A device with a promised interval that sends nothing for much longer, while we are listening.
+    """A device that sends nothing for much longer than it usually does, while we are listening; a dying battery.
 
     Definition. Listening time passes with every reading received from any device and with every tick, each at most
     ``step_cap`` s at once: an hour in which we were down is ``step_cap`` s long. Every ``beat`` s of our clock all
-    devices are looked at. One is silent when it was heard before and has not been for ``factor`` times its own promised
-    interval, at least ``floor`` s, of listening time. It is told then, and again for every ``renew`` s, until
-    ``longest`` s; after that it counts as gone. A last will (sample ``online`` 0) is the broker's word and no sign of
-    life.
+    devices with a promised interval are looked at. What is usual for a device is the 0.9 quantile of its gaps in the
+    last two whole blocks of ``learn`` s, moving and standing apart, with the promise as the prior. It is silent after
+    ``factor`` usual intervals, at most two and an hour, at least ``floor`` s (``fixed`` s for what stands fixed), and
+    one and a half times its second longest gap of late. For who is carried the limit is ``resting`` times as long when
+    it stood, ``restless`` times when it had a gap of three intervals of late, and ``hole`` s where the network is known
+    not to reach. It is told then and again for every ``renew`` s, for ``longest`` s; its end is told when it is heard.
+    A last will is the broker's word and no sign of life. Who says itself that it goes offline is not silent.
 
-    The feed. When of the devices last heard within ``window`` s of each other at least ``feed_share`` are overdue (more
-    than two intervals), compared with those heard since, and they are ``feed_least`` or more, then it is not they who
-    fell silent: one finding with the subject "feed" is told instead of theirs. Whoever stays silent when the feed is
-    back gets a finding of his own at the next renewal.
+    The feed. When of the devices that stopped within ``window`` s of each other at least ``feed_share`` are overdue,
+    compared with those heard since, and they are ``feed_least`` or more, then it is not they who fell silent: one
+    finding with the subject "feed" is told instead of theirs. The same is asked of each share, area and square of 3 km.
 
-    How it fails. A device never heard, without a promise, or whose limit is beyond ``longest`` is not judged. A gap in
-    coverage longer than the limit is told although the device is well; a device that sends nonsense is not silent.
-    Ticks are not stored, and memory is counted by the clock: after a restart a pause of the whole feed counts
-    ``step_cap`` s at most, and who was last heard before a long outage may be forgotten, hence not silent.
+    The battery. Every ``renew`` s who is heard of with ``battery`` percent or less, or whose charge will be gone within
+    ``empty_within`` s if it falls on as in the last half to whole hour, is told, unless the charge rises.
 
-    Source: heartbeat supervision with a multiple of the period; docs/adr/0006 on listening time.
+    How it fails. A device never heard, without a promise, or whose limit is beyond ``slowest`` is not judged. Whoever
+    switches off with a farewell is not missed. The first gap in coverage that is longer than the limit is told although
+    the device is well; a device that sends nonsense is not silent. Ticks are not stored, and memory is counted by the
+    clock: after a restart a pause of the whole feed counts ``step_cap`` s at most, and who was last heard before a long
+    outage may be forgotten, hence not silent.
+
+    Source: heartbeat supervision with a multiple of the period, the period learned as in adaptive failure detectors
+    (Chen, Toueg and Aguilera 2002); docs/adr/0006 on listening time.
 
     >>> from devices.readings import FIX, rows
     >>> from devices.registry import Device, Registry
     >>> device = Device("T1", "terminal", "张三", "Zhang San", "", "", interval=10.0, lon=118.0, lat=31.0, id=1)
     >>> site, detector = Site([], [], [], Registry([device])), Silence(floor=60.0)
     >>> state = detector.start(site)
-    >>> fix = (1, 0, 0, 118.0, 31.0, 0, 0, 5, 80, 0)
+    >>> fix = (1, 0, 0, 118.0, 31.0, 1.2, 0, 5, 80, 0)
     >>> detector.step(state, Batch(fixes=rows(FIX, [fix])), 0, site)
     []
     >>> ticks = [f for t in range(1, 90) for f in detector.step(state, Batch(), t * SECOND, site)]
@@ -84,40 +75,53 @@ class Silence:
     by_reception: ClassVar[bool] = True
     reads: ClassVar[tuple[str, ...]] = ("fixes", "sightings", "samples")
 
-    factor: float = 6.0  # promised intervals
-    floor: float = 300.0  # s
+    factor: float = 6.0  # usual intervals
+    floor: float = 420.0  # s
+    fixed: float = 180.0  # s
+    resting: float = 2.0  # times the limit
+    restless: float = 1.5  # times the limit
+    hole: float = 1200.0  # s
+    slowest: float = 10800.0  # s
     renew: float = 120.0  # s
     longest: float = 3600.0  # s
+    learn: float = 1800.0  # s
     step_cap: float = 10.0  # s
     beat: float = 10.0  # s
     window: float = 60.0  # s
     feed_share: float = 0.6  # of the devices concerned
     feed_least: int = 5  # devices
+    battery: float = 20.0  # percent
+    empty_within: float = 1800.0  # s
 
     def __post_init__(self) -> None:
-        check_above(self, 0, "renew", "longest", "step_cap", "beat", "feed_share")
-        check_from(self, 1, "factor")
-        check_from(self, 0, "floor", "window")
+        check_above(self, 0, "renew", "longest", "learn", "slowest", "step_cap", "beat", "feed_share")
+        check_from(self, 1, "factor", "resting", "restless")
+        check_from(self, 0, "floor", "fixed", "hole", "window", "battery", "empty_within")
         check_from(self, 2, "feed_least")
-        check_order(self, "floor", "longest")
+        for least in ("floor", "fixed", "hole"):
+            check_order(self, least, "slowest")
 
     @property
     def memory(self) -> float:
-        """Seconds: the longest silence that is told, and who was heard around its beginning."""
-        return self.longest + self.window + 2 * self.beat
+        """Seconds: the longest silence that is told, what was usual before it, and who was heard when it began."""
+        return self.slowest + self.longest + 3 * self.learn + self.window + 2 * self.beat
 
-    def start(self, site: Site) -> State:
+    def start(self, site: Site) -> Listening:
         """Nobody heard yet."""
-        state = State()
-        self._know(state, site, 0)
+        state = Listening()
+        state.grow(site, 0)
+        self._set_limits(state)
         return state
 
-    def step(self, state: State, batch: Batch, now: int, site: Site) -> list[Finding]:
+    def step(self, state: Listening, batch: Batch, now: int, site: Site) -> list[Finding]:
         """Fold a batch; see :class:`detectors.base.Detector`. ``now`` counts in an empty batch only: it is a tick."""
-        arrivals = _arrivals(batch)
-        self._know(state, site, int(arrivals["device"].max(initial=-1)) + 1)
+        arrivals, wills = arrivals_in(batch)
+        if state.grow(site, int(max(arrivals.device.max(initial=-1), wills["device"].max(initial=-1))) + 1):
+            self._set_limits(state)
+        if len(wills):
+            state.wills = np.concatenate([state.wills, wills])
         if len(arrivals):
-            moments = np.maximum(arrivals["received"], state.wall)
+            moments = np.maximum(arrivals.received, state.wall)
         elif len(batch):
             return []
         else:
@@ -129,12 +133,13 @@ class Silence:
         for beat in self._beats(int(before[0]), int(moments[-1])):
             # The beat is judged when a moment after it comes; who was heard up to it is heard.
             upto = int(np.searchsorted(moments, beat, "right"))
-            self._hear(state, arrivals[done:upto], lost[done:upto])
+            found += self._hear(state, arrivals.some(slice(done, upto)), lost[done:upto], site)
             done = upto
             listened = int(lost[upto - 1]) if upto else state.lost
             if beat - before[upto] <= int(self.step_cap * SECOND):
                 found += self._judge(state, beat, beat - listened, site)
-        self._hear(state, arrivals[done:], lost[done:])
+            self._pass(state, beat)
+        found += self._hear(state, arrivals.some(slice(done, None)), lost[done:], site)
         state.wall, state.lost = int(moments[-1]), int(lost[-1])
         return found
 
@@ -143,134 +148,173 @@ class Silence:
         beat = int(self.beat * SECOND)
         return range(-(-begin // beat) * beat, end, beat)
 
-    # ── Hearing ─────────────────────────────────────────────────────────────────────────────────────────────────────
-    def _know(self, state: State, site: Site, size: int) -> None:
-        """Make room for devices, and take the promises of a changed site."""
-        size = max(size, site.registry.size)
-        missing = size - len(state.devices)
-        if missing > 0:
-            new = np.empty(missing, COLUMNS)
-            new["heard"] = new["received"] = new["at"] = new["placed"] = NEVER
-            new["told"], new["lon"], new["lat"] = 0, np.nan, np.nan
-            state.devices = np.append(state.devices, new)
-        if state.site is not site or missing > 0:
-            state.site = site
-            seconds = np.zeros(len(state.devices))
-            for device in site.registry.devices:
-                seconds[device.id] = device.interval if device.active else 0.0
-            limit = np.maximum(self.factor * seconds, self.floor)
-            state.promised = (seconds * SECOND).astype(np.int64)
-            judged = (seconds > 0) & (limit <= self.longest)
-            state.limit = np.where(judged, (limit * SECOND).astype(np.int64), NO_LIMIT)
+    # ── What is too long ────────────────────────────────────────────────────────────────────────────────────────────
+    def _set_limits(self, state: Listening) -> None:
+        """What is a silence for each device, moving and standing, by what is usual."""
+        usual = state.gaps.typical
+        limit = np.minimum(self.factor * usual, 2 * usual + MOST_MISSED)
+        limit = np.maximum(limit, np.where(state.carried, self.floor, self.fixed))
+        judged = (state.promised > 0) & (limit[MOVING] <= self.slowest)
+        limit = np.maximum(limit, PAUSE * state.gaps.pause)
+        rest = np.where(state.carried, self.resting, 1.0) * limit[MOVING]
+        limit[STANDING] = np.maximum(limit[STANDING], rest)
+        limit = np.minimum(limit, self.slowest)
+        state.interval = (usual * SECOND).astype(np.int64)
+        state.limit = np.where(judged, (limit * SECOND).astype(np.int64), NO_LIMIT)
 
-    def _hear(self, state: State, arrivals: Rows, lost: NDArray[np.int64]) -> None:
-        """Note arrivals, in the order of their reception; repetitions tell nothing new."""
-        devices, who, received = state.devices, arrivals["device"], arrivals["received"]
-        newer = np.flatnonzero(received > devices["received"][who])
-        # Where a device occurs several times, the last assignment stays.
-        heard = who[newer]
-        devices["heard"][heard] = received[newer] - lost[newer]
-        devices["received"][heard] = received[newer]
-        devices["told"][heard] = 0
-        at = arrivals["at"]
-        placed = np.flatnonzero(np.isfinite(arrivals["lon"]) & (at > devices["at"][who]))
-        if (at[placed[1:]] < at[placed[:-1]]).any():
-            placed = placed[np.argsort(at[placed], kind="stable")]
-        there = who[placed]
-        devices["placed"][there] = received[placed]
-        for column in ("at", "lon", "lat"):
-            devices[column][there] = arrivals[column][placed]
+    def _pass(self, state: Listening, beat: int) -> None:
+        """A beat is over; at the end of a block what is usual is learned anew."""
+        state.pass_beat(beat)
+        block = int(self.learn * SECOND)
+        if beat // block != (beat - int(self.beat * SECOND)) // block:
+            state.turn(beat, block)
+            self._set_limits(state)
 
     # ── Judging ─────────────────────────────────────────────────────────────────────────────────────────────────────
-    def _judge(self, state: State, beat: int, listened: int, site: Site) -> list[Finding]:
+    def _judge(self, state: Listening, beat: int, listened: int, site: Site) -> list[Finding]:
         """All devices at one beat, ``listened`` being its listening time."""
+        found = self._ended(state, beat, site)
+        if beat % int(self.renew * SECOND) < int(self.beat * SECOND):
+            found += self._batteries(state, beat, site)
         devices = state.devices
-        age = np.where(state.limit < NO_LIMIT, listened - devices["heard"], -1)
-        number = (age - state.limit) // int(self.renew * SECOND) + 1  # findings due since it was last heard
-        due = np.flatnonzero((number > devices["told"]) & (age <= int(self.longest * SECOND)))
+        standing = (devices["standing"] & state.carried).astype(np.intp)
+        each = np.arange(len(devices))
+        interval, limit = state.interval[standing, each], state.limit[standing, each]
+        known = (limit < NO_LIMIT) & (devices["heard"] > NEVER) & ~devices["off"]
+        age = np.where(known, listened - devices["heard"], -1)
+        late = np.flatnonzero(age >= limit)
+        if not len(late):
+            return found
+        limit[late] = self._limits(state, late, limit[late], interval[late], beat)
+        number = (age[late] - limit[late]) // int(self.renew * SECOND) + 1  # findings due since it was last heard
+        news = (number > devices["told"][late]) & (age[late] <= limit[late] + int(self.longest * SECOND))
+        due, number = late[news], number[news]
         if not len(due):
-            return []
-        devices["told"][due] = number[due]
-        by_feed = self._by_feed(state, due, age)
-        found = [self._finding(state, int(d), int(age[d]), beat, site) for d in due[~by_feed]]
-        if by_feed.any():
-            found.append(self._feed_finding(state, due[by_feed], age, beat, site))
-        return [f for f in found if f is not None]
+            return found
+        devices["told"][due] = number
+        known &= age <= int((self.slowest + self.longest + self.window) * SECOND)
+        stops = Stops(devices["heard"], interval, known & (age > 2 * interval), known)
+        assert state.parts is not None
+        levels = state.parts.levels(devices["lon"], devices["lat"])
+        outages = Outages(int(self.window * SECOND), self.feed_least, self.feed_share)
+        groups, alone = outages.find(due, stops, levels)
+        devices["named"][alone] = True
+        for d in alone.tolist():
+            found += self._finding(state, d, int(age[d]), int(limit[d]), int(interval[d]), beat, site)
+        return found + [self._feed_finding(state, group, age, beat, site) for group in groups]
 
-    def _by_feed(self, state: State, due: NDArray[np.intp], age: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """For the silent devices of shape (n,): whether each fell silent together with most of those that talked."""
-        known = (age >= 0) & (age <= int((self.longest + self.window) * SECOND))
-        heard = np.sort(state.devices["heard"][known])
-        stopped = np.sort(state.devices["heard"][known & (age > 2 * state.promised)])
-        early = state.devices["heard"][due] - int(self.window * SECOND)
-        late = state.devices["heard"][due] + int(self.window * SECOND)
-        together = np.searchsorted(stopped, late, "right") - np.searchsorted(stopped, early, "left")
-        since = len(heard) - np.searchsorted(heard, late, "right")
-        return np.asarray((together >= self.feed_least) & (together >= self.feed_share * (together + since)))
+    def _limits(
+        self, state: Listening, late: Any, limit: NDArray[np.int64], interval: NDArray[np.int64], beat: int
+    ) -> NDArray[np.int64]:
+        """The limits of devices that are overdue: more where they were badly heard before, or where nobody is heard."""
+        longest = state.gaps.longest.max(axis=0)[late]
+        usual = np.maximum(RESTLESS * interval, 15 * SECOND)
+        badly = state.carried[late] & (longest >= usual)
+        moving = state.limit[MOVING, late]
+        limit = np.where(badly, np.maximum(limit, (self.restless * moving).astype(np.int64)), limit)
+        hole, since = int(self.hole * SECOND), beat - int(3 * self.learn * SECOND)
+        for k in np.flatnonzero(state.carried[late] & (limit < hole)).tolist():
+            row = state.devices.row(int(late[k]))
+            if state.holes.near(float(row["lon"]), float(row["lat"]), since):
+                limit[k] = hole
+        return np.minimum(limit, int(self.slowest * SECOND))
+
+    def _ended(self, state: Listening, beat: int, site: Site) -> list[Finding]:
+        """Outages of the feed that are over: most of those concerned are heard again."""
+        found = []
+        for subject, (since, told, members) in list(state.outages.items()):
+            back = float((state.devices["received"][members] > told).mean())
+            if back < self.feed_share and beat - told <= 2 * int(self.renew * SECOND):
+                continue
+            del state.outages[subject]
+            if back >= self.feed_share:
+                words = feed_back(since, beat, len(members))
+                lon, lat, features = self._places(state, np.array(members), beat, site)
+                numbers = {"devices": len(members), "silent_s": (beat - since) / SECOND}
+                proof = evidence(features, **numbers)
+                found.append(Finding(self.kind, subject, "", since, beat, lon, lat, 0.5, words, proof, ends=True))
+        return found
 
     # ── Telling ─────────────────────────────────────────────────────────────────────────────────────────────────────
-    def _finding(self, state: State, device: int, age: int, beat: int, site: Site) -> Finding | None:
-        known, row = device_at(site, device), state.devices[device]
+    def _hear(self, state: Listening, arrivals: Arrivals, lost: NDArray[np.int64], site: Site) -> list[Finding]:
+        """Who was told and is heard again."""
+        found = []
+        for device, since, at, age, spot in state.hear(arrivals, lost, int(self.slowest * SECOND)):
+            known = device_at(site, device)
+            if known is None or age > int((self.slowest + self.longest) * SECOND):
+                continue  # long gone: its alert is cleared
+            lon, lat = self._spot(device, spot, at, site)
+            numbers = {"silent_s": (at - since) / SECOND}
+            proof = evidence([point(lon, lat, device=known.code, last_heard=stamp(since))], **numbers)
+            words = heard_again(known, since, at)
+            found.append(Finding(self.kind, known.code, "", since, at, lon, lat, 0.5, words, proof, ends=True))
+        return found
+
+    def _batteries(self, state: Listening, beat: int, site: Site) -> list[Finding]:
+        """Who will be empty soon."""
+        block, heard = int(self.learn * SECOND), int(self.floor * SECOND)
+        which, left = emptying(state, beat, block, heard, self.battery, self.empty_within)
+        found = []
+        for d in which.tolist():
+            known, row = device_at(site, d), state.devices.row(d)
+            if known is None:
+                continue
+            lon, lat = self._last_spot(state, d, beat, site)
+            charge, since = float(row["battery"]), int(row["since"])
+            words = battery_low(site, BatteryLow(known, charge, float(left[d]), self.battery, since, lon, lat))
+            numbers = {"battery": charge, "empty_in_s": float(left[d]), "limit_battery": self.battery}
+            proof = evidence([point(lon, lat, device=known.code, last_heard=stamp(since))], **numbers)
+            found.append(Finding(self.kind, known.code, "", since, beat, lon, lat, 0.6, words, proof))
+        return found
+
+    def _finding(
+        self, state: Listening, device: int, age: int, limit: int, usual: int, beat: int, site: Site
+    ) -> list[Finding]:
+        known, row = device_at(site, device), state.devices.row(device)
         if known is None:
-            return None
-        lon, lat = self._place(state, device, beat, site)
-        limit, since = int(state.limit[device]), int(row["received"])
-        where, quiet, most = whereabouts(site, lon, lat, known.area), span(age / SECOND), span(limit / SECOND)
-        promise, heard = f"{known.interval:g}", clock(since)
-        sentence = Sentence(
-            f"{known.name}已{quiet.zh}没有信号（约定每{promise}秒一次，阈值{most.zh}），最后一次在{where.zh}，{heard.zh}。",
-            f"{known.name_en or known.code} has been silent for {quiet.en} (promised: every {promise} s, limit"
-            f" {most.en}); last heard {heard.en} at {where.en}.",
-        )
-        numbers = {"silent_s": age / SECOND, "promised_s": known.interval, "limit_s": limit / SECOND}
+            return []
+        lon, lat = self._last_spot(state, device, beat, site)
+        since, fresh = int(row["received"]), int(row["since"]) > int(row["received"]) - 2 * int(self.learn * SECOND)
+        hole = bool(state.carried[device]) and state.holes.near(lon, lat, beat - int(3 * self.learn * SECOND))
+        battery, will = float(row["battery"]) if fresh else np.nan, int(row["will"]) >= since
+        what = Quiet(known, age, limit, usual / SECOND, since, lon, lat, hole, battery, will)
+        numbers = {"silent_s": age / SECOND, "promised_s": known.interval, "usual_s": usual / SECOND,
+                   "limit_s": limit / SECOND}  # fmt: skip
         proof = evidence([self._feature(state, device, beat, site)], **numbers)
         score = 1 - 0.5 * limit / age
-        return Finding(self.kind, known.code, "", since, beat, lon, lat, score, sentence, proof)
+        return [Finding(self.kind, known.code, "", since, beat, lon, lat, score, quiet(site, what), proof)]
 
-    def _feed_finding(
-        self, state: State, due: NDArray[np.intp], age: NDArray[np.int64], beat: int, site: Site
-    ) -> Finding:
-        since = int(state.devices["received"][due].min())
-        longest = int(age[due].max())
-        places = np.array([self._place(state, int(d), beat, site) for d in due])
+    def _feed_finding(self, state: Listening, group: Group, age: NDArray[np.int64], beat: int, site: Site) -> Finding:
+        members = group.devices
+        since, longest = int(state.devices["received"][members].min()), int(age[members].max())
+        state.outages[group.subject] = (since, beat, members.tolist())
+        words = feed_quiet(site, Feed(len(members), longest, since, group.area, group.subject == "feed"))
+        numbers = {"devices": len(members), "silent_s": longest / SECOND, "limit_share": self.feed_share}
+        lon, lat, features = self._places(state, members, beat, site)
+        return Finding(self.kind, group.subject, "", since, beat, lon, lat, 0.9, words, evidence(features, **numbers))
+
+    def _places(
+        self, state: Listening, members: NDArray[Any], beat: int, site: Site
+    ) -> tuple[float, float, list[dict[str, Any]]]:
+        """The middle of where devices were last, and a feature for each."""
+        places = np.array([self._last_spot(state, int(d), beat, site) for d in members])
         placed = places[np.isfinite(places).all(axis=1)]
         lon, lat = placed.mean(axis=0).tolist() if len(placed) else (float("nan"), float("nan"))
-        quiet, heard = span(longest / SECOND), clock(since)
-        sentence = Sentence(
-            f"{len(due)}台设备几乎同时没有信号，已{quiet.zh}，{heard.zh}起：多半是接入或网络故障，而非设备本身。",
-            f"{len(due)} devices fell silent almost at once and have been for {quiet.en}, since {heard.en}: most likely"
-            " the feed or the network, not the devices.",
-        )
-        numbers = {"devices": len(due), "silent_s": longest / SECOND, "limit_share": self.feed_share}
-        proof = evidence([self._feature(state, int(d), beat, site) for d in due[:MOST_POINTS]], **numbers)
-        return Finding(self.kind, "feed", "", since, beat, lon, lat, 0.9, sentence, proof)
+        return lon, lat, [self._feature(state, int(d), beat, site) for d in members[:MOST_POINTS]]
 
-    def _feature(self, state: State, device: int, beat: int, site: Site) -> dict[str, Any]:
+    def _feature(self, state: Listening, device: int, beat: int, site: Site) -> dict[str, Any]:
         known, received = device_at(site, device), int(state.devices["received"][device])
         code = known.code if known else None
-        return point(*self._place(state, device, beat, site), device=code, last_heard=stamp(received))
+        return point(*self._last_spot(state, device, beat, site), device=code, last_heard=stamp(received))
 
-    def _place(self, state: State, device: int, beat: int, site: Site) -> tuple[float, float]:
+    def _last_spot(self, state: Listening, device: int, beat: int, site: Site) -> tuple[float, float]:
+        row = state.devices.row(device)
+        return self._spot(device, (float(row["lon"]), float(row["lat"]), int(row["placed"])), beat, site)
+
+    def _spot(self, device: int, last: tuple[float, float, int], at: int, site: Site) -> tuple[float, float]:
         """The last known place of a device, if memory surely holds it, else the registered one."""
-        row, registry = state.devices[device], site.registry
-        if int(row["placed"]) >= beat - int((self.longest + self.window) * SECOND):
-            return float(row["lon"]), float(row["lat"])
+        registry = site.registry
+        if last[2] >= at - int((self.slowest + self.longest) * SECOND):
+            return last[:2]
         known = device < registry.size
         return (float(registry.lon[device]), float(registry.lat[device])) if known else (float("nan"), float("nan"))
-
-
-def _arrivals(batch: Batch) -> Rows:
-    """Who was heard when, of all kinds of readings, by our clock; a place where the reading has one."""
-    samples = batch.samples
-    if len(samples):
-        samples = samples[~((samples["quantity"] == "online") & (samples["value"] == 0))]
-    parts: list[Any] = [batch.fixes, batch.sightings, samples]
-    found = np.empty(sum(map(len, parts)), ARRIVAL)
-    for column in ("device", "received", "at"):
-        np.concatenate([part[column] for part in parts], out=found[column])
-    fixes = len(batch.fixes)
-    for column in ("lon", "lat"):
-        found[column][:fixes], found[column][fixes:] = batch.fixes[column], np.nan
-    if (found["received"][1:] < found["received"][:-1]).any():
-        found = found[np.argsort(found["received"], kind="stable")]
-    return found

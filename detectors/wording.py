@@ -18,6 +18,7 @@ LABELS: Final[Mapping[str, Sentence]] = {
     "rod": Sentence("钓竿", "rod"),
     "net": Sentence("渔网", "net"),
     "boat": Sentence("船只", "boat"),
+    "movement": Sentence("船只作业轨迹", "a boat moving as if fishing"),
 }
 MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -49,6 +50,17 @@ def span(seconds: float) -> Sentence:
     if minutes >= 5 or not rest:
         return Sentence(f"{minutes}分钟", f"{minutes} min")
     return Sentence(f"{minutes}分{rest}秒", f"{minutes} min {rest} s")
+
+
+def length(metres: float) -> Sentence:
+    """A distance in words.
+
+    >>> length(412.4).en, length(8320).zh
+    ('412 m', '8.3公里')
+    """
+    if metres < 1000:
+        return Sentence(f"{metres:.0f}米", f"{metres:.0f} m")
+    return Sentence(f"{metres / 1000:.1f}公里", f"{metres / 1000:.1f} km")
 
 
 def labelled(labels: Iterable[str]) -> Sentence:

@@ -24,9 +24,10 @@ from hypothesis import strategies as st
 from detectors import DETECTORS
 from detectors.base import KINDS_OF_READINGS, Batch, Detector, Finding, reads, refold_memory
 from detectors.thresholds import WrongThreshold
+from detectors.visits import Visits, visit_rows
 from devices.readings import FIX, SAMPLE, SECOND, SIGHTING, Flag, rows
 from devices.registry import Device, Registry
-from devices.site import Area, Season, Site, Zone
+from devices.site import Area, Plan, Season, Site, Zone
 
 BEGIN = 1_781_000_000 * SECOND  # 2026-06-09 18:13 at the site
 PATIENCE = 5.0
@@ -48,7 +49,19 @@ SMALL: dict[str, dict[str, Any]] = {
         "slot": 10.0,
         "cycles": 2,
     },
-    "silence": {"floor": 30.0, "renew": 20.0, "longest": 150.0, "window": 15.0, "factor": 3.0, "feed_least": 3},
+    "silence": {
+        "floor": 30.0,
+        "fixed": 30.0,
+        "hole": 50.0,
+        "renew": 20.0,
+        "longest": 150.0,
+        "slowest": 60.0,
+        "learn": 60.0,
+        "window": 15.0,
+        "factor": 3.0,
+        "feed_least": 3,
+        "battery": 30.0,
+    },
     "hazard": {
         "tells": ("level", "rise", "stuck", "shift", "odd"),
         "over_normal": 0.3,
@@ -77,6 +90,33 @@ SMALL: dict[str, dict[str, Any]] = {
         "still_renew": 40.0,
         "beat": 10.0,
     },
+    "spoofed_track": {
+        "settle": 10.0,
+        "frozen": 40.0,
+        "same": 60.0,
+        "together": 240.0,
+        "way": 100.0,
+        "figures": 3,
+        "least": 10.0,
+        "copied": 20.0,
+        "after": 60.0,
+        "remember": 150.0,
+        "renew": 20.0,
+        "longest": 120.0,
+    },
+}
+SMALL |= {
+    "patrol_gap": {"warn": 60.0, "apart": 30.0, "renew": 20.0, "slot": 20.0, "patience": 40.0, "beat": 10.0},
+    "route": {"off": 60.0, "off_for": 30.0, "renew": 20.0, "slot": 20.0, "patience": 10.0, "beat": 10.0},
+    "geofence": {
+        "kinds": ("restricted", "no_fishing"),
+        "dwell": 40.0,
+        "renew": 20.0,
+        "away": 40.0,
+        "longest": 100.0,
+        "patience": 10.0,
+        "beat": 10.0,
+    },
 }
 KINDS = sorted(DETECTORS)
 
@@ -87,9 +127,12 @@ def small(kind: str) -> Detector[Any]:
 
 # ── The site ────────────────────────────────────────────────────────────────────────────────────────────────────────
 CAMERAS, TERMINALS, SENSOR, LATECOMER = (1, 2, 3), (4, 5, 6, 7, 8), 9, 10
+FORGERS = (11, 12)
+WALKERS, SPEEDBOAT = (13, 14), 15
+VISITS = Visits()
 
 
-def a_site(devices: int = 11) -> Site:
+def a_site(devices: int = 16) -> Site:
     box = shapely.box
     zones = [
         Zone("NF-1", "no_fishing", "核心禁渔区", "Core ban zone", "A", box(118.80, 31.40, 118.82, 31.42),
@@ -98,6 +141,21 @@ def a_site(devices: int = 11) -> Site:
              Season("03-01", "06-30", "18:18", "06:00")),
         Zone("CW-1", "crowd_watch", "广场", "Square", "A", box(118.85, 31.40, 118.851, 31.401), 50),
         Zone("CW-2", "crowd_watch", "码头", "Wharf", "A", box(118.8505, 31.40, 118.852, 31.401), 40),
+    ]  # fmt: skip
+    zones += [
+        Zone("L", "patrol", "湖岸线", "Shore line", "A", shapely.LineString([(118.86, 31.43), (118.864, 31.43)])),
+        Zone("G", "patrol", "第一网格", "Grid 1", "A", box(118.861, 31.429, 118.8625, 31.431)),
+        Zone("K-1", "checkpoint", "甲卡点", "Checkpoint A", "A", box(118.8605, 31.4295, 118.861, 31.4305)),
+        Zone("K-2", "checkpoint", "乙卡点", "Checkpoint B", "A", box(118.863, 31.4295, 118.8635, 31.4305)),
+        Zone("R", "restricted", "水闸", "Sluice", "A", box(118.862, 31.4297, 118.8632, 31.4303),
+             properties={"allowed": ["T14"]}),
+    ]  # fmt: skip
+    plans = [
+        Plan("Q-1", "quota", "每段两巡", "Two each", "A", ("G", "L"), 2, 25.0, "18:14", "18:19", who=("T13", "T14")),
+        Plan("Q-2", "quota", "常巡", "Often", "A", ("K-1",), 3, opens="18:15", closes="18:24", who=("patrol",)),
+        Plan("R-1", "route", "湖岸巡护", "Shore round", "A", ("L",), 1, 0.0, "18:14", "18:20", who=("T13", "T14")),
+        Plan("R-2", "route", "打卡巡护", "Checkpoint round", "A", ("K-1", "K-2"), 1, 10.0, "18:16", "18:23",
+             who=("patrol",), share=1.0, ordered=True),
     ]  # fmt: skip
     known = [
         Device("C1", "camera", "一号", "One", "A", "A", lon=118.80, lat=31.399, id=1),
@@ -109,8 +167,13 @@ def a_site(devices: int = 11) -> Site:
         Device("S9", "sensor", "水位", "Gauge", "A", "A", interval=4.0, lon=118.8, lat=31.4, id=SENSOR,
                properties={"normal": 7.6, "low_warn": 7.3}),
         Device("T10", "terminal", "新来", "Newcomer", "A", "A", role="police", interval=8.0, id=LATECOMER),
+        *(Device(f"T{i}", "terminal", f"可疑{i}", f"Forger {i}", "A", "A", role="patrol", id=i) for i in FORGERS),
+        *(Device(f"T{i}", "terminal", f"队员{i}", f"Walker {i}", "A", "A", role="patrol", id=i,
+                 properties={"home": ["G", "K-1"]}) for i in WALKERS),
+        Device("V15", "vessel", "快艇", "Speedboat", "A", "A", id=SPEEDBOAT),
     ]  # fmt: skip
-    return Site([Area("A", "湖区", "Lake", "street")], zones, [], Registry([d for d in known if d.id < devices]))
+    registry = Registry([d for d in known if d.id < devices])
+    return Site([Area("A", "湖区", "Lake", "street")], zones, [], registry, plans=plans)
 
 
 SITE = a_site()
@@ -200,6 +263,50 @@ def a_terminal(draw: random.Random, device: int, length: int) -> Iterable[tuple[
         t += draw.uniform(6, 10)
 
 
+def forgers(draw: random.Random, length: int) -> Iterable[tuple[str, tuple[Any, ...]]]:
+    """One terminal that jumps, stands still or repeats itself at times, and another that is often carried along."""
+    x, y, course = 118.95, 31.45, draw.uniform(0, 6)
+    told: list[tuple[float, float, float]] = []
+    tricks = [(draw.uniform(0, length), draw.choice(["jump", "frozen", "still", "replay", "replay"])) for _ in range(4)]
+    lasts, lag, along = draw.uniform(60, 250), draw.uniform(80, 180), draw.random() < 0.7
+    t = draw.uniform(0, 8)
+    while t < length:
+        step = draw.uniform(6, 10)
+        course += draw.gauss(0, 0.3)
+        x, y = x + 1.3 * step * math.sin(course) / 95_000, y + 1.3 * step * math.cos(course) / 111_000
+        here, speed, trick = jittered(draw, x, y, 2.0), 1.3, ""
+        for begin, name in tricks:
+            trick = name if begin < t < begin + lasts else trick
+        if trick == "jump":
+            here = here[0] + 0.05, here[1]
+        elif trick in ("frozen", "still") and told:
+            here, speed = told[-1][1:], 1.3 if trick == "frozen" else 0.0
+        elif trick == "replay" and (before := [p for p in told if t - lag - 9 < p[0] < t - lag + 1]):
+            here = before[-1][1:]
+        told.append((t, *here))
+        yield "fixes", (FORGERS[0], t, *here, speed, NAN, 5.0, 80.0, 0)
+        aside = jittered(draw, x, y, 4.0) if along else jittered(draw, x + 0.02, y, 4.0)
+        yield "fixes", (FORGERS[1], t + 1.0, *aside, draw.choice([1.3, NAN]), NAN, draw.choice([5.0, NAN]), 80.0, 0)
+        t += step
+
+
+def a_patrol(draw: random.Random, length: int) -> Iterable[tuple[str, tuple[Any, ...]]]:
+    """Two who walk a line to and fro, come late, stray or are out of reach, and a boat that is often too fast."""
+    for device in (*WALKERS, SPEEDBOAT):
+        quiet = sorted(draw.uniform(0, length * 1.5) for _ in range(draw.choice([0, 2])))
+        stray = sorted(draw.uniform(0, length * 1.5) for _ in range(draw.choice([0, 2, 4])))
+        begin, pace = draw.choice([0.0, draw.uniform(0, length)]), draw.choice([1.3, 2.5, 4.0])
+        pace = draw.choice([3.0, 12.0, 20.0]) if device == SPEEDBOAT else pace
+        t = begin + draw.uniform(0, 8)
+        while t < length:
+            if not any(a < t < b for a, b in zip(quiet[::2], quiet[1::2], strict=True)):
+                along = pace * (t - begin) / 95_000 % 0.01
+                x = 118.8595 + (along if along < 0.005 else 0.01 - along)
+                y = 31.43 + (0.001 if any(a < t < b for a, b in zip(stray[::2], stray[1::2], strict=True)) else 0.0)
+                yield "fixes", (device, t, *jittered(draw, x, y, 4.0), pace, NAN, 5.0, 80.0, 0)
+            t += draw.uniform(5, 9)
+
+
 def a_gauge(draw: random.Random, length: int) -> Iterable[tuple[str, tuple[Any, ...]]]:
     """A water level that rocks, is lifted at once or by and by, falls, and sometimes stays to the last digit."""
     lifts = [(draw.uniform(0, length), draw.choice([1.0, 60.0]), draw.choice([0.4, 0.7, -0.4])) for _ in range(4)]
@@ -224,6 +331,8 @@ def a_world(seed: int, parties: int, crowds: int, length: int) -> World:
         told += a_terminal(draw, device, length)
     told += a_gauge(draw, length)  # so the feed never rests
     told += [("samples", (draw.choice(TERMINALS), t, "online", 0.0)) for t in np.arange(3.0, length, 50.0)]
+    told += forgers(random.Random(seed + 1), length)  # dice of their own
+    told += a_patrol(random.Random(seed + 2), length)
     found, arrived = [], dict[int, int]()
     for kind, (device, t, *rest) in sorted(told, key=lambda r: (r[1][1], repr(r))):
         at = BEGIN + round(t * 1000) * 1000
@@ -256,14 +365,38 @@ class Run:
     def __init__(self, detector: Detector[Any], site: Site = SITE) -> None:
         self.detector, self.site = detector, site
         self.state = detector.start(site)
+        self.stays = VISITS.start(site)
         self.now = 0
         self.found: list[Finding] = []
 
     def step(self, some: Sequence[Row], now: int | None = None) -> list[Finding]:
         self.now = max([self.now, now or 0, *(r.received for r in some)])
-        found = list(self.detector.step(self.state, batch_of(some), self.now, self.site))
+        batch = batch_of(some)
+        visits = visit_rows(VISITS.step(self.stays, batch.fixes, self.site))
+        batch = Batch(batch.fixes, batch.sightings, batch.samples, visits)
+        found = list(self.detector.step(self.state, batch, self.now, self.site))
         self.found += found
         return found
+
+    def refill(self, before: Sequence[Row], stop: int) -> None:
+        """What the watch does at its start: first the stored visits, then the stored readings in order of time."""
+        begin = stop - int(self.detector.memory * SECOND)
+        since = min(begin, stop - int(VISITS.memory * SECOND))
+        fixes = batch_of([r for r in before if r.kind == "fixes"]).fixes
+        told = VISITS.step(VISITS.start(self.site), fixes, self.site)
+        table = list({(v.device, v.zone, v.entered): v for v in told}.values())
+        earlier = fixes[fixes["at"] < since]
+        last = earlier[[int(np.flatnonzero(earlier["device"] == d)[-1]) for d in np.unique(earlier["device"])]]
+        self.stays = VISITS.start(self.site, table, since, last)
+        VISITS.step(self.stays, fixes[(fixes["at"] >= since) & (fixes["at"] < begin)], self.site)
+        if "visits" in reads(self.detector):
+            known = Batch(visits=visit_rows([v for v in table if v.left is None or v.left > begin]))
+            self.found += self.detector.step(self.state, known, begin, self.site)
+        stored = [r for r in before if r.kind in reads(self.detector) and r.at >= begin]
+        # In the order in which it follows them, and in slices of another length than the live batches.
+        stored.sort(key=lambda r: r.received if self.detector.by_reception else r.at)
+        for i in range(0, len(stored), 400):
+            self.step(stored[i : i + 400])
 
     def tick(self, now: int) -> None:
         self.step([], now)
@@ -336,11 +469,7 @@ def test_a_state_refilled_from_the_store_goes_on_like_one_that_never_stopped(
     before, after = [r for r in world if r.received <= stop], [r for r in world if r.received > stop]
     assume(before)
     fresh = Run(detector)
-    stored = [r for r in before if r.kind in reads(detector) and r.at >= stop - int(detector.memory * SECOND)]
-    # In the order in which it follows them, and in slices of another length than the live batches.
-    stored.sort(key=lambda r: r.received if detector.by_reception else r.at)
-    for i in range(0, len(stored), 400):
-        fresh.step(stored[i : i + 400])
+    fresh.refill(before, stop)
     for part in cut(after, draw, 50):
         fresh.step(part)
     never.close(), fresh.close()

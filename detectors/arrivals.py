@@ -1,0 +1,90 @@
+"""Readings of all kinds in the order of their arrival, as columns: who was heard when, and what it said of itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.base import Batch
+from devices.readings import SECOND, Flag, Rows
+
+STALE: Final = 120 * SECOND  # a farewell older than this is a last will that was written when the device connected
+
+Ids = NDArray[np.intp]
+Times = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+@dataclass(slots=True)
+class Arrivals:
+    """Columns of shape (n,); NaN where a reading does not say. ``stored``: sent later than it was measured; ``off``:
+    the device says that it will be switched off."""
+
+    device: NDArray[np.int32]
+    received: Times
+    at: Times
+    lon: Floats
+    lat: Floats
+    speed: Floats
+    battery: Floats
+    stored: NDArray[np.bool_]
+    off: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.device)
+
+    def some(self, which: slice | Ids) -> Arrivals:
+        """Those rows."""
+        return Arrivals(*(getattr(self, name)[which] for name in self.__slots__))
+
+
+def arrivals_in(batch: Batch) -> tuple[Arrivals, Rows]:
+    """The signs of life of a batch in order, and its last wills: they are the broker's word and no sign of life."""
+    samples = batch.samples
+    gone = (samples["quantity"] == "online") & (samples["value"] == 0)
+    will = gone & ((samples["at"] == samples["received"]) | (samples["at"] < samples["received"] - STALE))
+    wills, samples, gone = samples[will], samples[~will], gone[~will]
+    fixes, sightings = batch.fixes, batch.sightings
+    parts: list[Any] = [fixes] if len(fixes) == len(batch) else [fixes, sightings, samples]
+    size = sum(map(len, parts))
+    found = Arrivals(
+        *(np.concatenate([part[name] for part in parts]) for name in ("device", "received", "at")),
+        *(np.full(size, np.nan) for _ in range(4)),
+        *(np.zeros(size, bool) for _ in range(2)),
+    )
+    for name in ("lon", "lat", "speed", "battery"):
+        getattr(found, name)[: len(fixes)] = fixes[name]
+    found.stored[: len(fixes)] = (fixes["flags"] & Flag.BACKFILL) != 0
+    if size > len(fixes):
+        told = samples["quantity"] == "battery"
+        found.battery[size - len(samples) :][told] = samples["value"][told]
+        found.off[size - len(samples) :] = gone
+    if (found.received[1:] < found.received[:-1]).any():
+        found = found.some(np.argsort(found.received, kind="stable"))
+    return found, wills[np.argsort(wills["received"], kind="stable")]
+
+
+def once(device: NDArray[np.int32], scratch: Times) -> bool:
+    """Whether no device occurs twice; ``scratch`` has room for every device."""
+    index = np.arange(len(device))
+    scratch[device] = index
+    return bool((scratch[device] == index).all())
+
+
+def latest(arrivals: Arrivals, value: Floats, known: Times, held: Floats, *, several: bool) -> Ids:
+    """Of the rows with a ``value``, those newer (by the device's own clock) than what is ``known``, in such an order
+    that the last of each device is its newest; of equal moments the smallest value. ``several``: devices may recur."""
+    at, device = arrivals.at, arrivals.device
+    before = known[device]
+    newer = at > before
+    equal = at == before
+    if equal.any():
+        newer |= equal & (value < held[device])
+    newer &= value == value  # not NaN
+    which = np.flatnonzero(newer)
+    if several:
+        which = which[np.lexsort((-value[which], at[which]))]
+    return which
