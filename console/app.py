@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -18,6 +18,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 
 from console.api.alerts import alerts
+from console.api.backtests import backtests
 from console.api.cases import cases
 from console.api.categories import categories
 from console.api.devices import devices
@@ -48,6 +49,7 @@ TAGS: Final = [
     {"name": "devices", "description": "Terminals, cameras, sensors: positions and tracks. 设备与轨迹"},
     {"name": "alerts", "description": "What was found. 预警"},
     {"name": "silences", "description": "What is kept from being told, and planned maintenance. 静默与检修"},
+    {"name": "backtests", "description": "What other thresholds would have alerted. 回测"},
     {"name": "cases", "description": "What people handle. 事件"},
     {"name": "ownership", "description": "Cases that are nobody's, and the joint decision. 权属认定"},
     {"name": "duties", "description": "Who is responsible for what where. 职责清单"},
@@ -68,6 +70,7 @@ def create_app(
     database_url: str,
     mqtt_url: str = "",
     publish: Publish | None = None,
+    start_backtests: Callable[[], None] = lambda: None,
     checks: Checks = list,
     tile_url: str = "",
     tile_attribution: str = "",
@@ -81,10 +84,10 @@ def create_app(
     """The console on an open pool. It touches no network before its lifespan begins.
 
     ``database_url`` is for LISTEN. ``publish`` puts a replayed reject on the broker; without it ``mqtt_url`` is used
-    for one connection a message. ``checks`` says what readiness rests on beside the database (such as a worker in the
-    same process). ``frame`` and ``beat`` are the live stream's seconds between position frames and between heart-beats,
-    ``backlog`` the events that may wait for a slow page. Run it with :class:`ConsoleServer`, whose shutdown ends the
-    streams.
+    for one connection a message. ``start_backtests`` is called when a backtest was asked for. ``checks`` says what
+    readiness rests on beside the database (such as a worker in the same process). ``frame`` and ``beat`` are the live
+    stream's seconds between position frames and between heart-beats, ``backlog`` the events that may wait for a slow
+    page. Run it with :class:`ConsoleServer`, whose shutdown ends the streams.
 
     Raises:
         ValueError: a value is not what it should be, or neither ``publish`` nor ``mqtt_url`` is given.
@@ -100,6 +103,7 @@ def create_app(
         live=live,
         grounds=grounds,
         publish=publish or publisher(mqtt_url),
+        start_backtests=start_backtests,
         checks=checks,
         tile_url=tile_url,
         tile_attribution=tile_attribution,
@@ -116,6 +120,7 @@ def create_app(
         devices,
         alerts,
         silences,
+        backtests,
         dispatch,
         cases,
         letters,

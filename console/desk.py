@@ -65,6 +65,7 @@ class Desk:
     live: Live
     grounds: GroundCache
     publish: Publish
+    start_backtests: Callable[[], None]
     checks: Checks
     tile_url: str
     tile_attribution: str

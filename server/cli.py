@@ -18,6 +18,7 @@ from alerts.rules import RuleError
 from devices.site_folder import SiteError, SiteErrors
 from server import (
     account_commands,
+    backtest_command,
     duty_commands,
     evidence_commands,
     reject_commands,
@@ -73,6 +74,7 @@ app.add_typer(reject_commands.app, name="rejects")
 app.add_typer(evidence_commands.app, name="evidence")
 app.add_typer(service_commands.app, name="services")
 app.command("simulate")(simulate_command.simulate)
+app.command("backtest")(backtest_command.run_backtest)
 
 
 def _loud(work: Coroutine[Any, Any, None]) -> None:

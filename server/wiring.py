@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from socket import socket
 from uuid import uuid4
@@ -17,6 +17,7 @@ from psycopg_pool import AsyncConnectionPool
 from starlette.applications import Starlette
 
 from console.app import ConsoleServer, create_app
+from server.backtest_jobs import BacktestJobs
 from server.publisher import Publisher
 from server.services import Addresses
 from server.settings import Settings
@@ -75,7 +76,13 @@ async def run(
                 wanted = _Wanted(settings, addresses, pool, publisher)
                 checks = wanted.checks
                 running = [tasks.create_task(wanted.run(), name="worker")]
-            server = _console(settings, addresses, pool, publisher, checks) if console else _monitor(settings, checks)
+            backtests = BacktestJobs(addresses)
+            tasks.create_task(_until(stop, backtests.close))
+            server = (
+                _console(settings, addresses, pool, publisher, backtests, checks)
+                if console
+                else _monitor(settings, checks)
+            )
             server.ready = ready
             serving = tasks.create_task(server.serve(), name="http")
             await asyncio.wait([tasks.create_task(stop.wait()), serving], return_when=asyncio.FIRST_COMPLETED)
@@ -85,6 +92,11 @@ async def run(
             for task in running:
                 task.cancel()
             stop.set()
+
+
+async def _until(stop: asyncio.Event, close: Callable[[], Awaitable[None]]) -> None:
+    await stop.wait()
+    await close()
 
 
 def _collect_less_often() -> None:
@@ -102,12 +114,14 @@ def _console(
     addresses: Addresses,
     pool: AsyncConnectionPool,
     publisher: Publisher,
+    backtests: BacktestJobs,
     checks: Checks,
 ) -> _Embedded:
     app = create_app(
         pool,
         database_url=addresses.database_url,
         publish=publisher.publish,
+        start_backtests=backtests.start,
         checks=checks,
         tile_url=settings.tile_url,
         tile_attribution=settings.tile_attribution,
