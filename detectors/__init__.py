@@ -7,7 +7,10 @@ from typing import Any, Final
 from detectors.base import Detector
 from detectors.crowd import Crowd
 from detectors.fishing_ban import FishingBan
+from detectors.geofence import Geofence
 from detectors.hazard import Hazard
+from detectors.patrol_gap import PatrolGap
+from detectors.route import Route
 from detectors.silence import Silence
 from detectors.sos import Sos
 from detectors.spoofed_track import SpoofedTrack
@@ -15,7 +18,10 @@ from detectors.spoofed_track import SpoofedTrack
 DETECTORS: Final[dict[str, type[Detector[Any]]]] = {
     "fishing_ban": FishingBan,
     "crowd": Crowd,
+    "geofence": Geofence,
     "hazard": Hazard,
+    "patrol_gap": PatrolGap,
+    "route": Route,
     "silence": Silence,
     "sos": Sos,
     "spoofed_track": SpoofedTrack,

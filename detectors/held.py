@@ -1,0 +1,82 @@
+"""Fixes held until their beat of event time is complete; and in which stretches anything was heard at all."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.base import Batch
+from detectors.certificate import ACCURACY
+from devices.readings import SECOND, Rows
+
+HELD: Final = np.dtype([("device", "<i4"), ("at", "<i8"), ("lon", "<f8"), ("lat", "<f8")])
+
+
+class Held:
+    """The fixes of the devices concerned, placed and exact enough."""
+
+    def __init__(self) -> None:
+        self._parts: list[Rows] = []
+        self._oldest = 1 << 62
+
+    def add(self, fixes: Rows, concerned: NDArray[np.bool_]) -> None:
+        """Let fixes wait, in any order; ``concerned`` says of each device id whether it matters."""
+        if not len(fixes):
+            return
+        known = np.minimum(fixes["device"], len(concerned) - 1)
+        good = concerned[known] & (known == fixes["device"]) & ~(fixes["accuracy"] > ACCURACY)
+        good &= np.isfinite(fixes["lon"]) & np.isfinite(fixes["lat"])
+        which = np.flatnonzero(good)
+        if not len(which):
+            return
+        held = np.empty(len(which), HELD)
+        for column in HELD.names or ():
+            held[column] = fixes[column][which]
+        self._parts.append(held)
+        self._oldest = min(self._oldest, int(held["at"].min()))
+
+    def take(self, before: int) -> Rows:
+        """The fixes with ``at < before`` (UTC µs), of dtype HELD, by device and time. Late ones come when they come,
+        and one that was sent twice may come twice."""
+        if self._oldest >= before:
+            return np.empty(0, HELD)
+        held = np.concatenate(self._parts)
+        due = held["at"] < before
+        rest, taken = held[~due], held[due]
+        self._parts = [rest] if len(rest) else []
+        self._oldest = int(rest["at"].min()) if len(rest) else 1 << 62
+        ordered: Rows = taken[np.lexsort((taken["at"], taken["device"]))]
+        return ordered
+
+
+class Heard:
+    """In which stretches of event time, each ``slot`` s long, any reading of any device was taken."""
+
+    def __init__(self, slot: float) -> None:
+        self._slot = int(slot * SECOND)
+        self._slots: set[int] = set()
+        self.first = 1 << 62  # UTC µs of the oldest reading
+
+    def add(self, batch: Batch) -> None:
+        """Note a batch's readings."""
+        for part in (batch.fixes, batch.sightings, batch.samples):
+            if not len(part):
+                continue
+            oldest, newest = int(part["at"].min()), int(part["at"].max())
+            self.first = min(self.first, oldest)
+            first, last = oldest // self._slot, newest // self._slot
+            if first == last:
+                self._slots.add(first)
+            else:
+                self._slots.update(set((part["at"] // self._slot).tolist()))
+
+    def share(self, begin: int, end: int) -> float:
+        """The part of a stretch (UTC µs) in which something was heard, by slots."""
+        first, last = begin // self._slot, -(-end // self._slot)
+        return sum(slot in self._slots for slot in range(first, last)) / max(last - first, 1)
+
+    def forget(self, before: int) -> None:
+        """Drop what lies before a moment (UTC µs)."""
+        self._slots = {slot for slot in self._slots if (slot + 1) * self._slot > before}

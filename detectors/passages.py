@@ -1,0 +1,155 @@
+"""Who passed through a zone faster than his fixes show it: the way between two fixes leads through, no fix lies inside.
+
+Only ways longer than some metres are looked at, so that those on foot cost nothing: they are seen inside.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from detectors.geo import DEGREE, Floats, ZoneIndex, plane_of
+from devices.readings import SECOND, Rows
+from devices.site import Zone
+
+NEVER: Final = -(1 << 62)
+
+
+class Spot(NamedTuple):
+    """A fix."""
+
+    at: int  # UTC µs
+    lon: float
+    lat: float
+
+
+class Passage(NamedTuple):
+    """A device's way through a zone, from a fix before it to one behind it."""
+
+    device: int
+    zone: Zone
+    before: Spot
+    behind: Spot
+    metres: float  # of the straight way, inside
+
+
+@dataclass
+class Passages:
+    """The fold over fixes. ``depth`` is how many metres must lie inside, ``join`` how many seconds the way may take."""
+
+    zones: list[Zone]
+    depth: float
+    join: float
+    accuracy: float
+    at: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))  # newest fix, by device id
+    lon: Floats = field(default_factory=lambda: np.empty(0))
+    lat: Floats = field(default_factory=lambda: np.empty(0))
+    entering: dict[tuple[int, str], Spot] = field(default_factory=dict)  # last fix before a fast way in
+    unsure: dict[tuple[int, str], Passage] = field(default_factory=dict)  # told when the next fix does not lead back
+
+    def __post_init__(self) -> None:
+        self._tree = shapely.STRtree([zone.geometry for zone in self.zones])
+        self._index = ZoneIndex(self.zones)  # for its box
+
+    def adopt(self, other: Passages) -> None:
+        """Go on where another, of the same thresholds, has come to."""
+        codes = {zone.code for zone in self.zones}
+        self.at, self.lon, self.lat = other.at, other.lon, other.lat
+        self.entering = {key: spot for key, spot in other.entering.items() if key[1] in codes}
+        self.unsure = {key: passage for key, passage in other.unsure.items() if key[1] in codes}
+
+    def step(self, fixes: Rows) -> list[Passage]:
+        """Take fixes, of dtype FIX and in any order; returns the passages that are sure now. Late ones are left out."""
+        if not self.zones or not len(fixes):
+            return []
+        self._grow(int(fixes["device"].max()) + 1)
+        device, at, lon, lat = self._useful(fixes)
+        if not len(at):
+            return []
+        first = np.append(True, device[1:] != device[:-1])
+        before_at, before_lon, before_lat = (
+            np.where(first, own[device], np.append(new[:1], new[:-1]))
+            for own, new in ((self.at, at), (self.lon, lon), (self.lat, lat))
+        )
+        last = np.append(first[1:], True)
+        self.at[device[last]], self.lon[device[last]], self.lat[device[last]] = at[last], lon[last], lat[last]
+        soon = at - before_at <= int(self.join * SECOND)
+        east = (lon - before_lon) * np.cos(np.radians(lat))
+        moved = soon & (east * east + (lat - before_lat) ** 2 >= (self.depth / DEGREE) ** 2)
+        moved &= self._index.near_any(lon, lat, 5_000.0)
+        if self.unsure:
+            waits = np.fromiter((key[0] for key in self.unsure), np.int64)
+            moved |= np.isin(device, waits)
+        found = []
+        due = [*reversed(np.flatnonzero(moved).tolist())]
+        while due:
+            i = due.pop()
+            before = Spot(int(before_at[i]), float(before_lon[i]), float(before_lat[i]))
+            found += self._way(int(device[i]), before, Spot(int(at[i]), float(lon[i]), float(lat[i])))
+            more = i + 1 < len(at) and not first[i + 1] and any(key[0] == device[i] for key in self.unsure)
+            if more and (not due or due[-1] != i + 1):
+                due.append(i + 1)  # a passage is sure, or not, by the next fix
+        return found
+
+    def _useful(self, fixes: Rows) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats, Floats]:
+        """By device and time, each moment once: placed, exact enough, newer than what is known."""
+        device, at = fixes["device"].astype(np.int64), fixes["at"]
+        good = np.isfinite(fixes["lon"]) & np.isfinite(fixes["lat"]) & ~(fixes["accuracy"] > self.accuracy)
+        which = np.flatnonzero(good & (at > self.at[device]))
+        order = which[np.lexsort((at[which], device[which]))]
+        again = (np.diff(device[order]) == 0) & (np.diff(at[order]) == 0)
+        order = order[np.append(True, ~again)[: len(order)]]
+        return device[order], at[order], fixes["lon"][order], fixes["lat"][order]
+
+    def _way(self, device: int, before: Spot, now: Spot) -> list[Passage]:
+        """One long way, or the first fix after a passage."""
+        sure, wrong = [], set()
+        for key in [key for key in self.unsure if key[0] == device]:
+            passage = self.unsure.pop(key)
+            if self._inside(passage.zone, passage.behind, now) >= self.depth or _holds(passage.zone, now):
+                wrong.add(passage.zone.code)  # one fix was, and nobody went through
+            else:
+                sure.append(passage)
+        for i in self._tree.query(shapely.LineString([before[1:], now[1:]]), predicate="intersects").tolist():
+            zone = self.zones[i]
+            if zone.code in wrong:
+                continue
+            key, was, comes = (device, zone.code), _holds(zone, before), _holds(zone, now)
+            start = self.entering.pop(key, None) if was else before
+            if comes:
+                if not was:
+                    self.entering[key] = before
+                elif start is not None:
+                    self.entering[key] = start
+            elif start is not None and now.at - start.at <= int(self.join * SECOND):
+                metres = self._inside(zone, start, now)
+                if metres >= self.depth:
+                    self.unsure[key] = Passage(device, zone, start, now, metres)
+        return sure
+
+    @staticmethod
+    def _inside(zone: Zone, one: Spot, other: Spot) -> float:
+        """How many metres of the straight way between two fixes lie in a zone; of a zone that is a line, the way if it
+        crosses it."""
+        way = shapely.LineString([one[1:], other[1:]])
+        part = shapely.intersection(way, zone.geometry)
+        if part.is_empty:
+            return 0.0
+        whole = part if zone.geometry.area > 0 else way
+        plane = plane_of(way)
+        flat = shapely.transform(whole, lambda places: np.column_stack(plane.xy(places[:, 0], places[:, 1])))
+        return float(flat.length)
+
+    def _grow(self, size: int) -> None:
+        missing = size - len(self.at)
+        if missing > 0:
+            self.at = np.append(self.at, np.full(missing, NEVER))
+            self.lon, self.lat = (np.append(c, np.full(missing, np.nan)) for c in (self.lon, self.lat))
+
+
+def _holds(zone: Zone, spot: Spot) -> bool:
+    return zone.geometry.area > 0 and bool(shapely.intersects_xy(zone.geometry, spot.lon, spot.lat))
