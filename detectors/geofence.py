@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from detectors.base import Batch, Finding, Sentence
 from detectors.fence_words import away, back_home, entered, left, never_there, passed, stays_in
 from detectors.held import Held
-from detectors.homes import Home, homes_of
+from detectors.homes import LOST, Home, homes_of
 from detectors.passages import Passage, Passages
 from detectors.quotas import NEVER, SURE
 from detectors.thresholds import WrongThreshold, check_above, check_from, words
@@ -122,7 +122,8 @@ class Geofence:
     @property
     def memory(self) -> float:
         """Seconds: two renewals, the longest that is told of being away, a way between two fixes, and what waits."""
-        return max(2 * self.renew + self.dwell, self.longest + self.away) + self.join + self.patience + 3 * self.beat
+        told = max(2 * self.renew + self.dwell, self.longest + self.away + LOST)
+        return told + self.join + self.patience + 3 * self.beat
 
     def start(self, site: Site) -> State:
         """Nobody inside."""
