@@ -23,10 +23,10 @@ from simulators.places import Spot
 
 SECONDS: Final = 7_200.0
 HIDDEN: Final = Carries(0)
-AREAS: Final = (  # code, names, width and height in m
-    ("R-NEST", "鸟类繁殖地", "Bird nesting ground", 220.0, 160.0),
-    ("R-WORKS", "堤防施工区", "Dyke works", 140.0, 140.0),
-    ("R-PUMP", "排涝泵站", "Pumping station", 110.0, 90.0),
+AREAS: Final = (  # code, names, width and height in m, whether it is dangerous to lie there
+    ("R-NEST", "鸟类繁殖地", "Bird nesting ground", 220.0, 160.0, False),
+    ("R-WORKS", "堤防施工区", "Dyke works", 140.0, 140.0, True),
+    ("R-PUMP", "排涝泵站", "Pumping station", 110.0, 90.0, False),
 )
 HOME: Final = "P-YARD"
 
@@ -37,14 +37,15 @@ def fence(folder: SiteFolder, seed: int) -> Played:
     zones = [z for z in stage.folder.zones if z.kind == "restricted"]
     crew = [d for d in folder.devices if d.kind == "terminal" and d.role in ("patrol", "police")]
     order = iter(stage.draw.sample(crew, len(crew)))
+    inland = [z for z in zones if stage.ground.lake.distance(stage.ground.zones[z.code]) > 60]
     for number in range(6):
         _visit(stage, next(order), stage.dice("zone", number).choice(zones))
     for number in range(2):
-        _ride(stage, next(order), stage.dice("ride", number).choice(zones))
+        _ride(stage, next(order), stage.dice("ride", number).choice(inland))
     for number in range(3):
         _stray(stage, next(order), strays=number < 2)
     for number in range(4):
-        _along(stage, next(order), stage.dice("along", number).choice(zones))
+        _along(stage, next(order), stage.dice("along", number).choice(inland))
     for number in range(2):
         _misled(stage, next(order), stage.dice("misled", number).choice(zones))
     return stage.play()
@@ -56,11 +57,12 @@ def _areas(folder: SiteFolder) -> SiteFolder:
     middle = pattern.geometry.centroid
     ground = shapely.box(middle.x - 0.022, middle.y - 0.022, middle.x - 0.016, middle.y - 0.018)
     zones = [Zone(HOME, "patrol", "作业场地", "Yard", pattern.area, ground)]
-    for number, (code, name, name_en, width, height) in enumerate(AREAS, 1):
+    for number, (code, name, name_en, width, height, hazard) in enumerate(AREAS, 1):
         lon, lat = middle.x - 0.006 * number, middle.y + 0.006 * number
         half_x, half_y = width / 2 / 94_800.0, height / 2 / 111_195.0
         shape = shapely.box(lon - half_x, lat - half_y, lon + half_x, lat + half_y)
-        zones.append(replace(pattern, code=code, name=name, name_en=name_en, geometry=shape))
+        marks = {**pattern.properties, "hazard": hazard}
+        zones.append(replace(pattern, code=code, name=name, name_en=name_en, geometry=shape, properties=marks))
     return replace(folder, zones=(*folder.zones, *zones))
 
 
@@ -70,12 +72,16 @@ class Ground:
     def __init__(self, stage: Stage, zone: Zone) -> None:
         shape = stage.ground.zones[zone.code]
         assert isinstance(shape, Polygon)
-        self.code, self.shape = zone.code, shape
+        self.code, self.shape, self._lake = zone.code, shape, stage.ground.lake.buffer(15.0)
 
     def outside(self, draw: random.Random, distance: float) -> Spot:
-        """A place so many metres outside the edge."""
+        """A place on land so many metres outside the edge."""
         ring = LineString(self.shape.buffer(distance).exterior.coords)
-        found = ring.interpolate(draw.uniform(0.0, ring.length))
+        for _ in range(60):
+            found = ring.interpolate(draw.uniform(0.0, ring.length))
+            away = self.beyond((found.x, found.y), 400.0)
+            if not self._lake.intersects(LineString([(found.x, found.y), away])):
+                break
         return found.x, found.y
 
     def beyond(self, spot: Spot, distance: float) -> Spot:

@@ -54,7 +54,7 @@ def _dangers(folder: SiteFolder) -> SiteFolder:
         half_x, half_y = width / 2 / 94_800.0, height / 2 / 111_195.0
         shape = shapely.box(lon - half_x, lat - half_y, lon + half_x, lat + half_y)
         marks = {**pattern.properties, "hazard": True}
-        zones.append(replace(pattern, code=code, name=name, name_en=name_en, geometry=shape, properties=marks))
+        zones.append(Zone(code, "patrol", name, name_en, pattern.area, shape, properties=marks))
     return replace(folder, zones=(*folder.zones, *zones))
 
 

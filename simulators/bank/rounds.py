@@ -62,16 +62,18 @@ def rounds_day(folder: SiteFolder, seed: int) -> Played:
 
 
 def _with_walks(folder: SiteFolder, areas: list[str], draw: random.Random) -> SiteFolder:
-    """The site with two plans more in each village: checkpoints along the round, to be walked in order, and a path
-    behind the dyke."""
+    """The site with two plans more in each village: a path behind the dyke, and checkpoints on it to be walked in
+    order."""
     zones, plans = [], []
     ground = Ground(folder.areas, folder.zones, folder.devices)
     for area in areas:
         patrol = [z for z in folder.zones if z.area == area and z.kind == "patrol"]
         line = next(z for z in patrol if z.geometry.geom_type == "LineString")
+        spots = [ground.inland((float(x), float(y)), BEHIND) for x, y in ground.zones[line.code].coords]
+        path = shapely.LineString([ground.frame.degrees(*spot) for spot in spots])
         codes = []
         for number, share in enumerate(POSTS, 1):
-            place = line.geometry.interpolate(share, normalized=True)
+            place = path.interpolate(share, normalized=True)
             shape = shapely.box(place.x - 0.00032, place.y - 0.00027, place.x + 0.00032, place.y + 0.00027)
             code = f"KP-{line.code}-{number}"
             zones.append(Zone(code, "checkpoint", f"打卡点{number}", f"Post {number}", area, shape))
@@ -81,8 +83,6 @@ def _with_walks(folder: SiteFolder, areas: list[str], draw: random.Random) -> Si
             Plan(f"walk-{line.code.lower()}", "route", "下午巡线", "Afternoon walk", area, tuple(codes),
                  opens=f"{opens:02d}:00", closes=f"{opens + 4:02d}:00", who=("?",), stay=90.0, share=1.0, ordered=True)
         )  # fmt: skip
-        spots = [ground.inland((float(x), float(y)), BEHIND) for x, y in ground.zones[line.code].coords]
-        path = shapely.LineString([ground.frame.degrees(*spot) for spot in spots])
         zones.append(Zone(f"L-{line.code}", "patrol", "堤后小路", "Path behind the dyke", area, path))
         plans.append(
             Plan(f"path-{line.code.lower()}", "route", "堤后巡线", "Walk behind the dyke", area, (f"L-{line.code}",),
@@ -163,7 +163,8 @@ def _walk(stage: Stage, village: Village) -> None:
     draw, device = village.draw, village.crew[-1]
     opens = _clock(float(village.walk.opens[:2]))
     begins = opens + draw.uniform(0.1, 1.0) * HOUR
-    spots = [along(village.line, share) for share in POSTS]
+    line = np.asarray(stage.ground.zones[village.path.zones[0]].coords)
+    spots = [along(line, share) for share in POSTS]
     way = Way(draw, begins, village.station).go([spots[0]], 1.4).linger(draw.uniform(120, 240), 4.0, 20.0)
     lot, pace = draw.random(), draw.uniform(1.2, 1.5)
     order, note = list(range(1, len(POSTS))), ""
@@ -174,8 +175,8 @@ def _walk(stage: Stage, village: Village) -> None:
     for number, post in enumerate(order):
         if lot > 0.85 and number == 1:  # round a building site: off the line for a little
             away = stage.ground.inland(way.here, draw.uniform(25, 45))
-            way.go([away], pace).go([along(village.line, (POSTS[post] + POSTS[post - 1]) / 2)], pace)
-        way.go(_between(village.line, way.here, spots[post]), pace, pauses=1 / 300.0, weave=2.5)
+            way.go([away], pace).go([along(line, (POSTS[post] + POSTS[post - 1]) / 2)], pace)
+        way.go(_between(line, way.here, spots[post]), pace, pauses=1 / 300.0, weave=2.5)
         way.linger(draw.uniform(120, 240), 4.0, 20.0)
     way.go([village.station], 1.4)
     village.tours.setdefault(device.code, []).append((begins, way))
@@ -253,14 +254,12 @@ def _judge(stage: Stage, village: Village, journeys: list[Journey]) -> None:
     zone = village.shore.zones[0]
     line = shapely.LineString(village.line)
     steps = shapely.line_interpolate_point(line, np.linspace(0, line.length, 200))
-    for x, y in tracks:
-        walked = shapely.MultiPoint(np.column_stack([x, y]))
-        near = shapely.distance(steps, walked) <= village.shore.corridor
-        if near.mean() >= village.shore.share:
-            last = float(at[np.flatnonzero(shapely.distance(line, shapely.points(x, y)) < 30)[-1]])
-            _mark(stage, zone, 1, 1, last, closes, village.shore)
-            return
-    _mark(stage, zone, 0, 1, 0.0, closes, village.shore)
+    near, last = np.zeros(len(steps), bool), 0.0
+    for x, y in tracks:  # by one, or by several together
+        near |= shapely.distance(steps, shapely.MultiPoint(np.column_stack([x, y]))) <= village.shore.corridor
+        on = np.flatnonzero(shapely.distance(line, shapely.points(x, y)) < 30)
+        last = max(last, float(at[on[-1]]) if len(on) else 0.0)
+    _mark(stage, zone, int(near.mean() >= village.shore.share), 1, last, closes, village.shore)
 
 
 def _stays(inside: NDArray[np.bool_], at: Floats, least: float) -> list[Span]:
