@@ -131,14 +131,14 @@ async def void(alert_id: AlertId, order: VoidAlert, caller: Desks, desk: TheDesk
 
 
 async def _seen(conn: AsyncConnection, alert_id: int, caller: Caller) -> tuple[Alert, bool]:
-    """The alert, and whether its case is the caller's own unit's.
+    """The alert, and whether the caller's own unit works on its case: it is its own, or it has a part in it.
 
     Raises:
         Problem: there is none, or the caller may not see it.
     """
     alert = await get_alert(conn, alert_id)
     case = await get_case(conn, alert.case_id) if alert is not None and alert.case_id is not None else None
-    unit = case.unit if case else None
-    if alert is None or not caller.sight.alert(alert.area, unit):
+    working = frozenset() if case is None else case.called | ({case.unit} if case.unit else set())
+    if alert is None or not caller.sight.alert(alert.area, case.unit if case else None, working):
         raise not_found("该预警", "such alert")
-    return alert, unit is not None and unit == caller.sight.own_unit
+    return alert, caller.sight.own_unit in working
