@@ -115,7 +115,7 @@ def _feedback(case: Case, actor: Actor, wish: Wish, now: datetime) -> dict[str, 
             f"解决方式“{wish.resolution}”不存在，应为 {known}",
             f"resolution {wish.resolution!r}: expected {known}",
         )
-    return {"resolution": wish.resolution}
+    return {"resolution": "on_spot" if case.status == "reported" else wish.resolution}
 
 
 def _close(case: Case, actor: Actor, wish: Wish, now: datetime) -> dict[str, Any]:

@@ -32,6 +32,12 @@ def _whole(case: Case, actor: Actor, now: datetime) -> None:
 
 
 def _feedback(case: Case, actor: Actor, now: datetime) -> None:
+    """What is only reported has nobody who handles it: whoever reported it may say that it is solved, nobody else."""
+    if (case.status == "reported") != (actor.role == "grid"):
+        zh, en = "案件尚未处置", "it is not being handled"
+        if actor.role == "grid":
+            zh, en = "案件已由他人处置", "others handle it by now"
+        raise Refused("state", f"{zh}，不能由您反馈结果", f"{en}: the result is not yours to feed back")
     _whole(case, actor, now)
     _explained(case, actor, now)
 

@@ -89,7 +89,7 @@ def case_reported(
     *,
     number: str,
     category: str,
-    title: str,
+    title: str | Sentence,
     severity: Severity,
     place: tuple[float, float] | None,
     site: Site,
@@ -97,22 +97,27 @@ def case_reported(
     owner: int | None,
     now: datetime,
     origin: Origin = "desk",
+    home: str | None = None,
 ) -> tuple[Case, Grounds]:
-    """The case of a person's report. The title stands in the reporter's own words in both languages.
+    """The case of a person's report. A title in the reporter's own words stands in both languages.
+
+    ``home`` is the reporter's own area, where the case is when no zone holds its place.
 
     Raises:
         Refused: the category or title is missing or too long, the severity unknown, or the place not on earth.
     """
-    _check_report(category, title, severity, place)
+    words = title if isinstance(title, Sentence) else Sentence(title, title)
+    for text in (words.zh, words.en):
+        _check_report(category, text, severity, place)
     limit = duty.categories.limit(category, severity)
     due = reckon(now, limit.deadline)
     lon, lat = place or (None, None)
-    area = area_at(site, lon, lat)
+    area = area_at(site, lon, lat) or (home if home in site.areas else None)
     resolved = duty.resolve(category, area, site)
     case = Case(
         number=number,
         category=category,
-        title=Sentence(title, title),
+        title=words,
         severity=severity,
         status="reported",
         area=area,

@@ -13,7 +13,7 @@ from typing import Final, Literal, get_args
 from detectors.base import Sentence
 
 Status = Literal["reported", "opened", "dispatched", "handling", "fed_back", "verified", "closed", "void", "merged"]
-Role = Literal["viewer", "operator", "unit", "supervisor", "admin", "system"]
+Role = Literal["viewer", "operator", "unit", "supervisor", "admin", "grid", "system"]
 Need = Literal[
     "note",
     "note?",
@@ -51,6 +51,7 @@ ROLE_NAMES: Final[dict[Role, Sentence]] = {
     "unit": Sentence("处置单位", "unit"),
     "supervisor": Sentence("督办员", "supervisor"),
     "admin": Sentence("管理员", "admin"),
+    "grid": Sentence("网格员", "grid worker"),
     "system": Sentence("系统", "system"),
 }
 
@@ -97,7 +98,9 @@ TRANSITIONS: Final[dict[str, Transition]] = {
     "check_in": Transition("报到", "check in", _BEING_DONE, None, ("unit",), whose="part"),
     "part_done": Transition("分工办结", "finish the part", _BEING_DONE, None, ("unit",), ("note",), whose="part"),
     "withdraw_part": Transition("撤回分工", "withdraw a part", _BEING_DONE, None, _DESK, ("unit", "note")),
-    "feedback": Transition("反馈结果", "feed back", ("handling",), "fed_back", _FIELD, ("note", "resolution?")),
+    "feedback": Transition(  # of what is only reported: by the grid worker who saw it and solved it on the spot
+        "反馈结果", "feed back", ("reported", "handling"), "fed_back", (*_FIELD, "grid"), ("note", "resolution?")
+    ),
     "return": Transition("退回重办", "return", ("fed_back",), "handling", _CHIEF, ("note",)),
     "verify": Transition("回访核实", "verify by call-back", ("fed_back",), "verified", _DESK, ("note",)),
     "close": Transition("结案", "close", ("verified",), "closed", _DESK, ("outcome",)),
@@ -113,7 +116,8 @@ TRANSITIONS: Final[dict[str, Transition]] = {
     "void": Transition("作废", "void", OPEN, "void", _DESK, ("note",)),
     "reopen": Transition("重新立案", "reopen", ("closed",), "opened", _CHIEF, ("note", "until?")),
     "note": Transition(
-        "记录", "note", (*OPEN, "closed", "void"), None, (*_DESK, "unit", "system"), ("note",), whose="either"
+        *("记录", "note", (*OPEN, "closed", "void"), None, (*_DESK, "unit", "grid", "system"), ("note",)),
+        whose="either",
     ),
 }
 
@@ -121,6 +125,8 @@ ACTION_NAMES: Final[dict[str, Sentence]] = {
     **{action: Sentence(row.zh, row.en) for action, row in TRANSITIONS.items()},
     "report": Sentence("上报", "report"),
     "reported_again": Sentence("重复上报", "reported again"),
+    "case_joined": Sentence("有案件并入", "another case merged into it"),
+    "case_left": Sentence("并入的案件已拆出", "a merged case split off again"),
     "raise": Sentence("预警立案", "opened from an alert"),
     "alert_acknowledged": Sentence("预警已确认", "alert acknowledged"),
     "alert_cleared": Sentence("预警已解除", "alert cleared"),

@@ -19,7 +19,9 @@ from console.sight import Sight, sight_of
 from store.accounts import Account, account_of
 
 COOKIE: Final = "patrolgrid_session"
-ROLES: Final = ("viewer", "operator", "unit", "supervisor", "admin")
+AT_CONSOLE: Final = ("viewer", "operator", "unit", "supervisor", "admin")
+"""Those who work at the console."""
+ROLES: Final = (*AT_CONSOLE, "grid")
 _scheme = APIKeyCookie(name=COOKIE, auto_error=False, description="Given by POST /api/v1/session")
 
 
@@ -88,10 +90,14 @@ def require(*roles: str, one_time: bool = False) -> Callable[..., Awaitable[Call
     return check
 
 
-Anyone = Annotated[Caller, Depends(require(*ROLES))]
-"""Every role, once the one-time password is changed."""
+Anyone = Annotated[Caller, Depends(require(*AT_CONSOLE))]
+"""Every role at the console, once the one-time password is changed: all but a grid worker."""
+Known = Annotated[Caller, Depends(require(*ROLES))]
+"""Every role, grid workers too."""
 OneTime = Annotated[Caller, Depends(require(*ROLES, one_time=True))]
 """Every role, also before."""
+Reporters = Annotated[Caller, Depends(require("grid", "operator", "unit", "supervisor"))]
+"""Those who report what they see: everybody but a viewer."""
 Staff = Annotated[Caller, Depends(require("operator", "unit", "supervisor"))]
 """Everybody but a viewer."""
 Desks = Annotated[Caller, Depends(require("operator", "supervisor"))]

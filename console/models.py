@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 Severity = Literal["low", "medium", "high"]
-Role = Literal["viewer", "operator", "unit", "supervisor", "admin"]
+Role = Literal["viewer", "operator", "unit", "supervisor", "admin", "grid"]
 AlertState = Literal["open", "acknowledged", "cleared", "void"]
 
 

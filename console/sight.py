@@ -1,7 +1,8 @@
 """What one account may see: its area with those below, its unit's cases, and no officer's place without need.
 
 An officer's position or track is shown only where role and area need it (docs/DESIGN "People's rights"): to operators
-and above inside their area, to a unit for its own people and those in its area, never to a viewer.
+and above inside their area, to a unit for its own people and those in its area, never to a viewer. A grid worker sees
+nothing here: what is his own he is given by :mod:`console.api.reports`.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class Sight:
 
     def area(self, code: str | None) -> bool:
         """Whether something in this area may be seen. What belongs to no area is for those without a limit."""
-        return self.areas is None or code in self.areas
+        return self.role != "grid" and (self.areas is None or code in self.areas)
 
     def device(self, device: Device) -> bool:
         """Whether this device, its position and its track may be seen."""

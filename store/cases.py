@@ -11,7 +11,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 
 from alerts import chain
-from alerts.case import Actor, Case, Origin, Part, Refused, Wish, check_note, stored
+from alerts.case import Actor, Case, Entry, Origin, Part, Refused, Wish, check_note, stored
 from alerts.chain import stale
 from alerts.duty import DutyMatrix
 from alerts.opening import case_number, case_reported
@@ -22,6 +22,9 @@ from devices.site import CHINA, Site
 from store.database import announce
 from store.entries import append, entries_since, first, lock_book, step
 from store.letters import letter_facts
+from store.merging import MOVES, lock_moving, move_along
+from store.photos import Attachment, recorded_photos, show_photos
+from store.reporters import Caller, add_reporter, has_reported
 from store.telling import tell
 
 CASES = Counter("patrolgrid_cases_total", "Cases by category and how they began", ["category", "origin"])
@@ -116,7 +119,7 @@ async def report_case(
     *,
     actor: Actor,
     category: str,
-    title: str,
+    title: str | Sentence,
     severity: Severity,
     site: Site,
     duty: DutyMatrix,
@@ -125,9 +128,18 @@ async def report_case(
     lat: float | None = None,
     owner: int | None = None,
     origin: Origin = "desk",
+    home: str | None = None,
+    seen: datetime | None = None,
+    accuracy: float | None = None,
+    caller: Caller | None = None,
+    photos: Sequence[Attachment] = (),
+    more: Mapping[str, Any] | None = None,
     now: datetime | None = None,
 ) -> Case:
     """A person reports something: a case in status ``reported``, with its unit by the duty matrix and its deadline.
+
+    ``home`` is the reporter's area, ``seen`` when it was seen (now), ``accuracy`` of the place in metres, ``caller``
+    the one who called if it is not the account ``owner``; ``more`` goes into the first entry's data.
 
     Raises:
         Refused: the role may not report, or something in the report is missing or wrong.
@@ -153,10 +165,23 @@ async def report_case(
             owner=owner,
             now=now,
             origin=origin,
+            home=home,
         )
         case = stored(case, await insert_case(conn, case))
-        data = first(case, **grounds.recorded())
-        await append(conn, case.id, "report", actor.name, now, note=note, data=data)
+        data = first(case, **grounds.recorded(), **(more or {}), **recorded_photos(photos))
+        entry = await append(conn, case.id, "report", actor.name, now, note=note, data=data)
+        await show_photos(conn, case.id, entry.seq, photos)
+        await add_reporter(
+            *(conn, case.id, entry.seq),
+            account=owner,
+            origin=origin,
+            at=seen or now,
+            received=now,
+            lon=lon,
+            lat=lat,
+            accuracy=accuracy,
+            caller=caller,
+        )
         await announce(conn, kind="case", id=case.id)
     CASES.labels(category, "report").inc()
     return case
@@ -171,12 +196,13 @@ async def act(
     note: str = "",
     version: int | None = None,
     data: Mapping[str, Any] | None = None,
+    photos: Sequence[Attachment] = (),
     now: datetime | None = None,
 ) -> Case:
     """Move a case on: decide, save, write the entry, put notices into the outbox, all in one transaction.
 
     ``version`` is that of the case the actor saw (None: whatever it is now); ``data`` holds the other fields of
-    :class:`alerts.case.Wish` as the action needs them.
+    :class:`alerts.case.Wish` as the action needs them; ``photos`` are shown by the entry.
 
     Raises:
         Refused: not found, not allowed, something is missing, or the case has changed since; says what and why.
@@ -184,16 +210,20 @@ async def act(
     now = now or datetime.now(UTC)
     wish = Wish(note, **{name: value for name, value in (data or {}).items() if value})
     async with conn.transaction():
+        moving = await lock_moving(conn, case_id) if action in MOVES else frozenset()  # alerts before the book
         await lock_book(conn)
         case = await get_case(conn, case_id)
-        if case is None:
+        if case is None or (actor.role == "grid" and not await has_reported(conn, case_id, actor.name)):
             raise Refused("not_found", f"没有编号为 {case_id} 的案件", f"there is no case {case_id}")
         if version is not None and version != case.version and action != "note":
             raise stale(case, version, await entries_since(conn, case_id, version))
         after = chain.act(case, action, actor, wish, now)
         await _check_references(conn, wish)
-        said = chain.said(action, wish)
-        await take_step(conn, case, after, action, actor.name, now, note=note, ordered=wish.terminal, data=said)
+        said = {**chain.said(action, wish), **recorded_photos(photos)}
+        entry = await take_step(conn, case, after, action, actor.name, now, note=note, ordered=wish.terminal, data=said)
+        await show_photos(conn, case.id, entry.seq, photos)
+        if action in MOVES:
+            await move_along(conn, case, after, actor, note, moving, now)
         return after
 
 
@@ -209,8 +239,8 @@ async def take_step(
     told: Sentence | None = None,
     ordered: str | None = None,
     data: Mapping[str, Any] | None = None,
-) -> None:
-    """Write what was decided: the row, the entry, the notices, the event. The book must be locked.
+) -> Entry:
+    """Write what was decided: the row, the entry, the notices, the event; the entry. The book must be locked.
 
     ``ordered`` is the device code of a terminal that is sent by this step.
     """
@@ -220,6 +250,7 @@ async def take_step(
     entry = await append(conn, case.id, action, by, now, note=note, told=told, data=step(case, after, **more))
     await tell(conn, case, after, entry, ordered)
     await announce(conn, kind="case", id=case.id)
+    return entry
 
 
 async def _check_references(conn: AsyncConnection, wish: Wish) -> None:

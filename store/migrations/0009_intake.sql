@@ -61,6 +61,7 @@ CREATE TABLE answers (  -- to requests with an idempotency key: the same request
 CREATE INDEX answers_at ON answers (at);
 
 ALTER TABLE alerts ADD COLUMN case_home bigint;  -- the case it opened or joined, while that is merged into case_id
+CREATE INDEX alerts_case_home ON alerts (case_home) WHERE case_home IS NOT NULL;
 
 -- What happened near a place: among a million cases by a strip of latitude, what is open by a smaller one.
 DROP INDEX cases_place;

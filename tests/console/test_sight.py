@@ -75,6 +75,14 @@ def test_cases_and_alerts(role: str, unit: str | None, area: str | None, where: 
         assert sight.case(where, its) is sight.alert(where, its) is inside
 
 
+@given(unit=UNITS, area=AREAS, where=st.sampled_from(["d", "s", "v", "t", None]), its=UNITS)
+def test_a_grid_worker_sees_nothing(unit: str | None, area: str | None, where: str | None, its: str | None) -> None:
+    sight = sight_of("grid", unit, area, TREE)
+    camera = Device("C", "camera", "", "", where or "d", "d")
+    assert not sight.device(terminal(where or "d", its or "")) and not sight.device(camera)
+    assert not (sight.area(where) or sight.case(where, its) or sight.alert(where, its) or sight.rejects())
+
+
 def test_rejects_are_for_the_desk_without_a_limit() -> None:
     assert [r for r in ("viewer", "operator", "unit", "supervisor", "admin") if Sight(r, "a", None).rejects()] == [
         *("operator", "supervisor", "admin")
