@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from detectors.base import Batch, Finding, Sentence
 from detectors.fence_words import away, back_home, entered, left, never_there, passed, stays_in
-from detectors.held import Held
+from detectors.held import Held, by_device
 from detectors.homes import LOST, Home, homes_of
 from detectors.passages import Passage, Passages
 from detectors.quotas import NEVER, SURE
@@ -220,7 +220,7 @@ class Geofence:
 
     # ── Beat by beat ────────────────────────────────────────────────────────────────────────────────────────────────
     def _beats(self, state: State, frontier: int, site: Site) -> Iterator[Finding]:
-        rows, beat = state.held.take(frontier), state.clock.beat
+        rows, beat = by_device(state.held.take(frontier)), state.clock.beat
         over = rows["at"] // beat * beat + beat
         for end in np.unique(over).tolist():
             here = rows[over == end]

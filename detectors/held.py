@@ -38,17 +38,27 @@ class Held:
         self._oldest = min(self._oldest, int(held["at"].min()))
 
     def take(self, before: int) -> Rows:
-        """The fixes with ``at < before`` (UTC µs), of dtype HELD, by device and time. Late ones come when they come,
-        and one that was sent twice may come twice."""
+        """The fixes with ``at < before`` (UTC µs), of dtype HELD, in any order. Late ones come when they come, and one
+        that was sent twice may come twice."""
         if self._oldest >= before:
             return np.empty(0, HELD)
         held = np.concatenate(self._parts)
         due = held["at"] < before
-        rest, taken = held[~due], held[due]
+        rest: Rows = held[~due]
+        taken: Rows = held[due]
         self._parts = [rest] if len(rest) else []
         self._oldest = int(rest["at"].min()) if len(rest) else 1 << 62
-        ordered: Rows = taken[np.lexsort((taken["at"], taken["device"]))]
-        return ordered
+        return taken
+
+
+def by_device(held: Rows) -> Rows:
+    """Rows of dtype HELD in order of device and time."""
+    if not len(held):
+        return held
+    since = int(held["at"].min())
+    span = int(held["at"].max()) - since + 1  # one key sorts many times faster than two
+    ordered: Rows = held[np.argsort(held["device"].astype(np.int64) * span + (held["at"] - since))]
+    return ordered
 
 
 class Heard:

@@ -12,7 +12,8 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from detectors.geo import DEGREE, Floats, ZoneIndex, plane_of
+from detectors.geo import DEGREE, Floats, Ids, ZoneIndex, plane_of
+from detectors.raster import distinct
 from devices.readings import SECOND, Rows
 from devices.site import Zone
 
@@ -81,11 +82,12 @@ class Passages:
         east = (lon - before_lon) * np.cos(np.radians(lat))
         moved = soon & (east * east + (lat - before_lat) ** 2 >= (self.depth / DEGREE) ** 2)
         moved &= self._index.near_any(lon, lat, 5_000.0)
+        matter = self._through(np.flatnonzero(moved), before_lon, before_lat, lon, lat)
         if self.unsure:
             waits = np.fromiter((key[0] for key in self.unsure), np.int64)
-            moved |= np.isin(device, waits)
+            matter = distinct(np.append(matter, np.flatnonzero(np.isin(device, waits))))
         found = []
-        due = [*reversed(np.flatnonzero(moved).tolist())]
+        due = [*reversed(matter.tolist())]
         while due:
             i = due.pop()
             before = Spot(int(before_at[i]), float(before_lon[i]), float(before_lat[i]))
@@ -100,10 +102,21 @@ class Passages:
         device, at = fixes["device"].astype(np.int64), fixes["at"]
         good = np.isfinite(fixes["lon"]) & np.isfinite(fixes["lat"]) & ~(fixes["accuracy"] > self.accuracy)
         which = np.flatnonzero(good & (at > self.at[device]))
-        order = which[np.lexsort((at[which], device[which]))]
-        again = (np.diff(device[order]) == 0) & (np.diff(at[order]) == 0)
-        order = order[np.append(True, ~again)[: len(order)]]
-        return device[order], at[order], fixes["lon"][order], fixes["lat"][order]
+        device, at = device[which], at[which]
+        if ((device[1:] < device[:-1]) | ((device[1:] == device[:-1]) & (at[1:] <= at[:-1]))).any():
+            order = np.lexsort((at, device))  # the pipeline's batches come sorted
+            again = (np.diff(device[order]) == 0) & (np.diff(at[order]) == 0)
+            order = order[np.append(True, ~again)]
+            which, device, at = which[order], device[order], at[order]
+        return device, at, fixes["lon"][which], fixes["lat"][which]
+
+    def _through(self, ways: Ids, lon0: Floats, lat0: Floats, lon: Floats, lat: Floats) -> Ids:
+        """Of some ways (indices) those that touch a zone."""
+        if not len(ways):
+            return ways
+        ends = np.stack([lon0[ways], lat0[ways], lon[ways], lat[ways]], axis=1).reshape(-1, 2, 2)
+        touching, _ = self._tree.query(shapely.linestrings(ends), predicate="intersects")
+        return ways[distinct(touching)]
 
     def _way(self, device: int, before: Spot, now: Spot) -> list[Passage]:
         """One long way, or the first fix after a passage."""

@@ -202,11 +202,10 @@ class PatrolGap:
 
     def _walk(self, state: State, rows: Rows, end: int) -> None:
         """Take the fixes of one beat."""
-        for c, fix, mark in state.walked.passed(rows):
+        for c, fixes, passed in state.walked.passed(rows):
             quota = state.lines[c]
-            meant = quota.walkers[rows["device"][fix]]
-            fix, mark = fix[meant], mark[meant]
-            at = rows["at"][fix]
+            meant = quota.walkers[fixes["device"]]
+            at, mark = fixes["at"][meant], passed[meant]
             for item in state.items[quota.zone.code].values():
                 inside = (item.quota is quota) & (at >= item.opens) & (at < item.closes)
                 if inside.any():
@@ -219,7 +218,7 @@ class PatrolGap:
     def _look(self, state: State, item: Item, end: int, site: Site) -> Iterator[Finding]:
         """One item at the end of a beat."""
         plan = item.quota.plan
-        done = item.done(state.visits[item.quota.zone.code], state.walked.at, end, int(self.apart * SECOND))
+        done = item.done(state.visits[item.quota.zone.code], state.walked.newest, end, int(self.apart * SECOND))
         left = plan.visits - len(done.times)
         over = end >= item.closes
         item.look, first = NEVER if over else end + 1, over and not item.closed
@@ -251,7 +250,7 @@ class PatrolGap:
         spot = shapely.point_on_surface(zone.geometry)
         features = [point(spot.x, spot.y, part="zone", zone=zone.code)]
         if item.quota.course is None:
-            stays = item.stays(state.visits[zone.code], state.walked.at, end)
+            stays = item.stays(state.visits[zone.code], state.walked.newest, end)
             for device, begin, until in sorted(stays, key=lambda s: s[1:])[-MOST_VISITS:]:
                 known = device_at(site, device)
                 code = known.code if known else f"#{device}"

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from detectors.courses import JOIN, Course, Courses, line_course, within
 from detectors.geo import Floats, Ids
+from detectors.held import by_device
 from detectors.visits import Visits
 from devices.readings import SECOND, Rows
 from devices.site import Plan, Site, Zone
@@ -136,24 +137,31 @@ class Walked:
     """Which marks of the quotas' lines were passed, and how far each device has come. Columns by device id."""
 
     courses: Courses
-    at: NDArray[np.int64]  # of its newest useful fix, UTC µs
+    newest: NDArray[np.int64]  # its newest useful fix, UTC µs
+    at: NDArray[np.int64] = field(init=False)  # its newest fix in a beat in which it was on a line
     lon: Floats = field(init=False)
     lat: Floats = field(init=False)
 
     def __post_init__(self) -> None:
-        self.lon = np.full(len(self.at), np.nan)
-        self.lat = np.full(len(self.at), np.nan)
+        self.at, self.lon = self.newest.copy(), np.full(len(self.newest), np.nan)
+        self.lat = self.lon.copy()
 
     def grow(self, size: int) -> None:
         """Make room for devices."""
         missing = size - len(self.at)
         if missing > 0:
-            self.at = np.append(self.at, np.full(missing, -(1 << 62)))
+            self.newest, self.at = (np.append(c, np.full(missing, -NEVER)) for c in (self.newest, self.at))
             self.lon, self.lat = (np.append(c, np.full(missing, np.nan)) for c in (self.lon, self.lat))
 
-    def passed(self, rows: Rows) -> Iterator[tuple[int, Ids, Ids]]:
-        """Take fixes, of dtype HELD and in order of device and time; says of each course at which fixes (indices)
-        which marks were passed."""
+    def passed(self, rows: Rows) -> Iterator[tuple[int, Rows, Ids]]:
+        """Take fixes, of dtype HELD; says of each course at which fixes which marks were passed."""
+        np.maximum.at(self.newest, rows["device"], rows["at"])
+        place, _ = self.courses.near(rows["lon"], rows["lat"])
+        if not len(place):
+            return
+        on_line = np.zeros(len(self.at), bool)
+        on_line[rows["device"][place]] = True
+        rows = by_device(rows[on_line[rows["device"]]])
         device, at, lon, lat = rows["device"], rows["at"], rows["lon"], rows["lat"]
         late = at <= self.at[device]
         # Of a device the first that is not late follows what is known; late ones are places alone.
@@ -171,4 +179,4 @@ class Walked:
             x0, y0 = line.plane.xy(from_lon[mine], from_lat[mine])
             x1, y1 = line.plane.xy(lon[mine], lat[mine])
             fix, mark = np.nonzero(within(line, x0, y0, x1, y1, line.plan.corridor))
-            yield c, mine[fix], mark
+            yield c, rows[mine[fix]], mark

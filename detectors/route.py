@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from detectors.base import Batch, Finding, Sentence
 from detectors.certificate import Patrol, describe, planned
 from detectors.courses import Courses, route_course
-from detectors.held import Heard, Held
+from detectors.held import Heard, Held, by_device
+from detectors.raster import distinct
 from detectors.route_walks import Walk, Window, advance, pieces_by_device
 from detectors.route_words import absent, incomplete, made_good, wrong_order
 from detectors.thresholds import check_above, check_from
@@ -163,12 +164,17 @@ class Route:
     def _walk(self, state: State, rows: Rows, end: int, site: Site) -> Iterator[Finding]:
         """Let everybody on a course take the fixes of one beat, of dtype HELD, and look at each."""
         place, course = state.courses.near(rows["lon"], rows["lat"])
-        device = rows["device"][place]
+        device = rows["device"][place].astype(np.int64)
         meant = state.walkers[course, device]
+        size = state.walkers.shape[1]
         here: dict[str, set[int]] = {}
-        for c, d in set(zip(course[meant].tolist(), device[meant].tolist(), strict=True)):
-            here.setdefault(state.courses.courses[c].plan.code, set()).add(d)
-        pieces = dict(pieces_by_device(rows))
+        for pair in distinct(course[meant] * size + device[meant]).tolist():
+            here.setdefault(state.courses.courses[pair // size].plan.code, set()).add(pair % size)
+        on_course = np.zeros(size, bool)
+        on_course[[d for devices in (*here.values(), *(w.walks for w in state.windows.values())) for d in devices]] = (
+            True
+        )
+        pieces = dict(pieces_by_device(by_device(rows[on_course[rows["device"]]])))
         for (code, _), window in state.windows.items():
             walks, new = [], []
             for d in sorted(here.get(code, set()) | (window.walks.keys() & pieces.keys())):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -98,58 +99,92 @@ def advance(course: Course, walks: Sequence[Walk], rows: Sequence[Rows], off: fl
     if not course.is_line:
         for walk, new in zip(walks, rows, strict=True):
             inside = np.any([shapely.intersects_xy(s, new["lon"], new["lat"]) for s in course.shapes], axis=0)
+            fresh = new["at"] > walk.newest
             if walk.begun_at == NEVER and inside.any():
                 walk.begun_at = int(new["at"][inside][0])
-            _take(walk, new, inside, np.zeros(len(new), bool), np.zeros(len(new)))
+            for some, late in ((~fresh, True), (fresh, False)):
+                if some.any():
+                    _keep(walk, new[some], inside[some], late=late)
+            if fresh.any():
+                walk.latest, walk.newest = new[-1:], int(new["at"][-1])
         return
-    # Late fixes are places alone; the first that is not late follows the newest one.
-    splits = [int(np.searchsorted(new["at"], walk.newest, "right")) for walk, new in zip(walks, rows, strict=True)]
-    parts = [(new[:k], walk.latest, new[k:]) for walk, new, k in zip(walks, rows, splits, strict=True)]
-    together = np.concatenate([part for three in parts for part in three])
-    sizes = [len(new) + len(walk.latest) for walk, new in zip(walks, rows, strict=True)]
-    ends = np.cumsum(sizes)
-    owner = np.arange(len(together))
-    for k, size, end in zip(splits, sizes, ends.tolist(), strict=True):
-        owner[end - size + k : end] = end
+    news = []
+    for walk, new in zip(walks, rows, strict=True):
+        follows = int(np.searchsorted(new["at"], walk.newest, "right"))
+        if follows:  # late: places alone, what lies between them is not known to be a way
+            _late(walk, new[:follows], begun)
+        if follows < len(new):
+            news.append((walk, new[follows:]))
+    if news:
+        _fresh(course, news, off, begun)
+
+
+def _late(walk: Walk, new: Rows, begun: float) -> None:
+    """Take fixes that are older than the walk's newest: they may show what was covered, but not where one is."""
+    x, y = walk.course.plane.xy(new["lon"], new["lat"])
+    hits = within(walk.course, x, y, x, y, walk.course.plan.corridor)
+    _begin(walk, hits, new["at"], begun)
+    walk.covered |= hits.any(axis=0)
+    _keep(walk, new, np.asarray(hits.any(axis=1)), late=True)
+
+
+def _fresh(course: Course, news: Sequence[tuple[Walk, Rows]], off: float, begun: float) -> None:
+    """Take fixes that follow the walks' newest, all walks at once."""
+    together = np.concatenate([part for walk, new in news for part in (walk.latest, new)])
+    sizes = np.array([len(walk.latest) + len(new) for walk, new in news])
+    starts = np.cumsum(sizes) - sizes
+    owner = np.repeat(np.arange(len(news)), sizes)
+    known = np.zeros(len(together), bool)
+    known[starts] = [len(walk.latest) > 0 for walk, _ in news]
     track = Track(together["at"].astype(np.int64), together["lon"], together["lat"])
     x0, y0, x, y = ways(course, track, owner)
     hits = within(course, x0, y0, x, y, course.plan.corridor)
-    distance = np.sqrt(((x[:, None] - course.x) ** 2 + (y[:, None] - course.y) ** 2).min(axis=1))
+    hits[known] = False  # what the newest fixes passed is in ``covered`` already
     on = np.asarray(hits.any(axis=1))
-    for walk, new, k, size, end in zip(walks, rows, splits, sizes, ends.tolist(), strict=True):
-        mine = np.arange(end - size, end)
-        mine = np.delete(mine, slice(k, k + len(walk.latest)))
+    astray = np.flatnonzero(~on & ~known)
+    distance = np.zeros(len(x))
+    distance[astray] = np.sqrt(((x[astray, None] - course.x) ** 2 + (y[astray, None] - course.y) ** 2).min(axis=1))
+    covered = np.logical_or.reduceat(hits, starts, axis=0)
+    last_on = np.maximum.reduceat(np.where(on, track.at, NEVER), starts)
+    away = (distance > off) & (track.at > last_on[owner])
+    first_away = np.minimum.reduceat(np.where(away, track.at, -NEVER), starts).tolist()
+    farthest = np.maximum.reduceat(np.where(away, distance, 0.0), starts).tolist()
+    for i, (walk, new) in enumerate(news):
+        end = int(starts[i] + sizes[i])
+        mine = slice(end - len(new), end)
         if walk.begun_at == NEVER:
-            covered = (np.logical_or.accumulate(hits[mine], axis=0) | walk.covered).sum(axis=1)
-            enough = np.flatnonzero(covered >= max(1.0, begun * len(walk.covered)))
-            walk.begun_at = int(new["at"][enough[0]]) if len(enough) else NEVER
-        walk.covered |= hits[mine].any(axis=0)
-        _take(walk, new, on[mine], ~on[mine] & (distance[mine] > off), distance[mine])
+            _begin(walk, hits[mine], new["at"], begun)
+        walk.covered |= covered[i]
+        _keep(walk, new, on[mine])
+        walk.latest, walk.newest = new[-1:], int(track.at[end - 1])
+        if last_on[i] > NEVER:
+            walk.last_on, walk.off_since, walk.farthest = int(last_on[i]), None, 0.0
+        if first_away[i] < -NEVER:
+            walk.off_since = first_away[i] if walk.off_since is None else walk.off_since
+            walk.farthest = max(walk.farthest, farthest[i])
 
 
-def _take(walk: Walk, new: Rows, on: NDArray[np.bool_], off: NDArray[np.bool_], distance: NDArray[np.float64]) -> None:
-    at, fresh = new["at"], new["at"] > walk.newest
-    kept = on if walk.begun_at == NEVER else on | (at > walk.begun_at)
-    known = [part["at"] for part in walk.parts] if not fresh.all() else []
-    if known:
-        kept &= fresh | ~np.isin(at, np.concatenate(known))
-    if kept.any():
-        walk.parts.append(new[kept])
-        walk.late |= bool((kept & ~fresh).any())
-    if not fresh.any():
-        return  # late: it may show what was covered, but not where one is
-    walk.latest, walk.newest = new[-1:], int(at[-1])
-    back = np.flatnonzero(fresh & on)
-    if len(back):
-        walk.last_on, walk.off_since, walk.farthest = int(at[back[-1]]), None, 0.0
-    away = np.flatnonzero(fresh & off & (at > walk.last_on))
-    if len(away):
-        walk.off_since = int(at[away[0]]) if walk.off_since is None else walk.off_since
-        walk.farthest = max(walk.farthest, float(distance[away].max()))
+def _begin(walk: Walk, hits: NDArray[np.bool_], at: NDArray[np.int64], begun: float) -> None:
+    """Note when enough was covered, by hits of shape (fixes, marks)."""
+    least = max(1.0, begun * len(walk.covered))
+    if walk.begun_at == NEVER and (walk.covered | hits.any(axis=0)).sum() >= least:
+        covered = (np.logical_or.accumulate(hits, axis=0) | walk.covered).sum(axis=1)
+        walk.begun_at = int(at[np.flatnonzero(covered >= least)[0]])
+
+
+def _keep(walk: Walk, new: Rows, on: NDArray[np.bool_], *, late: bool = False) -> None:
+    """Keep the fixes on the course, and all since the walk has begun; of late ones those that are new."""
+    if walk.begun_at == NEVER or walk.begun_at >= new["at"][0]:
+        new = new[on if walk.begun_at == NEVER else on | (new["at"] > walk.begun_at)]
+    if late and walk.parts:
+        new = new[~np.isin(new["at"], np.concatenate([part["at"] for part in walk.parts]))]
+    if len(new):
+        walk.parts.append(new)
+        walk.late |= late
 
 
 def pieces_by_device(rows: Rows) -> Iterator[tuple[int, Rows]]:
     """Rows in order of device, as one piece for each."""
     begins = np.flatnonzero(np.append(True, rows["device"][1:] != rows["device"][:-1])[: len(rows)])
-    for begin, end in zip(begins.tolist(), [*begins[1:].tolist(), len(rows)], strict=True):
+    for begin, end in pairwise([*begins.tolist(), len(rows)]):
         yield int(rows["device"][begin]), rows[begin:end]
