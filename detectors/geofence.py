@@ -64,8 +64,8 @@ class Geofence:
       strike out ends its episode.
     - Dwelling: ``dwell`` s inside are proved by fixes; told again every ``renew`` s.
     - Passing through: the straight way between two fixes outside, at most ``join`` s apart, has at least ``depth`` m
-      inside, and the next fix does not lead back through the zone (then it was one wrong fix). Fixes inside in between
-      do not matter; who was in for 20 s has a visit instead.
+      inside, does not begin with the first fix after a pause, and the next fix does not lead back through the zone
+      (then it was one wrong fix). Fixes inside in between do not matter; who was in for 20 s has a visit instead.
     - Leaving home: a device whose property ``home`` names a zone (or several) is more than ``band`` m outside for
       ``away`` s; ends when it is inside again. Told again every ``renew`` s, and of what is longer than ``longest`` s
       only that it is.

@@ -49,6 +49,7 @@ class Passages:
     at: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))  # newest fix, by device id
     lon: Floats = field(default_factory=lambda: np.empty(0))
     lat: Floats = field(default_factory=lambda: np.empty(0))
+    lone: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, bool))  # that fix followed a pause, or none
     entering: dict[tuple[int, str], Spot] = field(default_factory=dict)  # last fix before a fast way in
     unsure: dict[tuple[int, str], Passage] = field(default_factory=dict)  # told when the next fix does not lead back
 
@@ -59,7 +60,7 @@ class Passages:
     def adopt(self, other: Passages) -> None:
         """Go on where another, of the same thresholds, has come to."""
         codes = {zone.code for zone in self.zones}
-        self.at, self.lon, self.lat = other.at, other.lon, other.lat
+        self.at, self.lon, self.lat, self.lone = other.at, other.lon, other.lat, other.lone
         self.entering = {key: spot for key, spot in other.entering.items() if key[1] in codes}
         self.unsure = {key: passage for key, passage in other.unsure.items() if key[1] in codes}
 
@@ -77,10 +78,13 @@ class Passages:
             for own, new in ((self.at, at), (self.lon, lon), (self.lat, lat))
         )
         last = np.append(first[1:], True)
-        self.at[device[last]], self.lon[device[last]], self.lat[device[last]] = at[last], lon[last], lat[last]
         soon = at - before_at <= int(self.join * SECOND)
+        # A receiver's first fix after a pause is often far off: a way that begins with it is not believed.
+        doubtful = np.where(first, self.lone[device], np.append(False, ~soon[:-1]))
+        for own, new in ((self.at, at), (self.lon, lon), (self.lat, lat), (self.lone, ~soon)):
+            own[device[last]] = new[last]
         east = (lon - before_lon) * np.cos(np.radians(lat))
-        moved = soon & (east * east + (lat - before_lat) ** 2 >= (self.depth / DEGREE) ** 2)
+        moved = soon & ~doubtful & (east * east + (lat - before_lat) ** 2 >= (self.depth / DEGREE) ** 2)
         moved &= self._index.near_any(lon, lat, 5_000.0)
         matter = self._through(np.flatnonzero(moved), before_lon, before_lat, lon, lat)
         if self.unsure:
@@ -91,7 +95,8 @@ class Passages:
         while due:
             i = due.pop()
             before = Spot(int(before_at[i]), float(before_lon[i]), float(before_lat[i]))
-            found += self._way(int(device[i]), before, Spot(int(at[i]), float(lon[i]), float(lat[i])))
+            now = Spot(int(at[i]), float(lon[i]), float(lat[i]))
+            found += self._way(int(device[i]), before, now, believed=not doubtful[i])
             more = i + 1 < len(at) and not first[i + 1] and any(key[0] == device[i] for key in self.unsure)
             if more and (not due or due[-1] != i + 1):
                 due.append(i + 1)  # a passage is sure, or not, by the next fix
@@ -118,7 +123,7 @@ class Passages:
         touching, _ = self._tree.query(shapely.linestrings(ends), predicate="intersects")
         return ways[distinct(touching)]
 
-    def _way(self, device: int, before: Spot, now: Spot) -> list[Passage]:
+    def _way(self, device: int, before: Spot, now: Spot, *, believed: bool) -> list[Passage]:
         """One long way, or the first fix after a passage."""
         sure, wrong = [], set()
         for key in [key for key in self.unsure if key[0] == device]:
@@ -129,7 +134,7 @@ class Passages:
                 sure.append(passage)
         for i in self._tree.query(shapely.LineString([before[1:], now[1:]]), predicate="intersects").tolist():
             zone = self.zones[i]
-            if zone.code in wrong:
+            if zone.code in wrong or not believed:
                 continue
             key, was, comes = (device, zone.code), _holds(zone, before), _holds(zone, now)
             start = self.entering.pop(key, None) if was else before
@@ -162,6 +167,7 @@ class Passages:
         if missing > 0:
             self.at = np.append(self.at, np.full(missing, NEVER))
             self.lon, self.lat = (np.append(c, np.full(missing, np.nan)) for c in (self.lon, self.lat))
+            self.lone = np.append(self.lone, np.ones(missing, bool))
 
 
 def _holds(zone: Zone, spot: Spot) -> bool:

@@ -53,7 +53,8 @@ class Route:
     - Deviation: who has covered ``begun`` of a line and is not complete is more than ``off`` m from it (at least the
       corridor) for ``off_for`` s. Told again every ``renew`` s; it ends when he is back within the corridor, has
       completed the course, or the window is over.
-    - Wrong order: as much as needed was covered, but not in order. Told at once; ends when it is made good.
+    - Wrong order: as much as needed was covered, but not in order. Of checkpoints told at once, of a line when the
+      window is over; ends when it is made good.
     - Incomplete: told once when the window is over, with the certificate of the best try; ends when readings that come
       up to ``late`` s after that show that it was done.
 
@@ -200,11 +201,18 @@ class Route:
                 window.told = ""
                 sentence = made_good(walk.course.plan, walk.patrol, walk.device, site)
                 yield self._of_window(window, walk.patrol, end, sentence, ends=True)
-        elif walk.patrol is not None and walk.patrol.result == "wrong_order" and not (window.told or window.done):
+        elif self._in_wrong_order(window, walk) and walk.patrol is not None:
             window.told = "wrong_order"
             yield self._of_window(window, walk.patrol, end, wrong_order(walk.patrol, walk.device, end, site))
         if not window.closed and not walk.complete:
             yield from self._deviation(window, walk, end, site)
+
+    @staticmethod
+    def _in_wrong_order(window: Window, walk: Walk) -> bool:
+        """Whether that can be told before the window is over. Of a line it cannot: where it comes back close by, much
+        of it is covered before its turn."""
+        known = walk.patrol is not None and walk.patrol.result == "wrong_order" and not walk.course.is_line
+        return known and not (window.told or window.done)
 
     def _deviation(self, window: Window, walk: Walk, end: int, site: Site) -> Iterator[Finding]:
         if walk.off_since is None:

@@ -144,6 +144,11 @@ def test_one_wrong_fix_beyond_the_zone_is_nobody() -> None:
     assert watch(way(2, [-60, -62, -61, 30, -60, -63, -64])) == []
 
 
+def test_the_first_fix_after_a_pause_is_not_believed() -> None:
+    assert watch(way(2, [-90, 90, 95, 93, 94])) == []
+    assert watch(way(2, [-90, -91, -92, -93]) + way(2, [-90, 90, 95, 93, 94], begin=200)) == []
+
+
 def test_a_line_is_crossed() -> None:
     assert [f.zone for f in watch(way(2, range(-250, 300, 100), y=1200))] == ["D"]
     assert watch(way(2, range(-250, 300, 100), y=1500)) == []
