@@ -33,7 +33,7 @@ from simulators.chance import dice, name_key
 
 KINDS = ("fixes", "sightings", "samples")
 REFOLD_EVERY = 10 * SECOND  # as the watch does
-CUTS = ((6 * 3600.0, (1.0, 10.0)), (2 * 86_400.0, (10.0, 30.0)), (math.inf, (200.0, 400.0)))
+CUTS = ((6 * 3600.0, (2.0, 15.0)), (2 * 86_400.0, (15.0, 40.0)), (math.inf, (200.0, 400.0)))
 """A world's length (s) up to which so many seconds lie between one batch and the next: long worlds in longer ones."""
 
 

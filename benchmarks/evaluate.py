@@ -15,11 +15,11 @@ import math
 import os
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from rich.console import Console
 from rich.progress import Progress
@@ -27,47 +27,52 @@ from rich.table import Table
 
 from benchmarks.bank_run import FIT_SEEDS, SCORE_SEEDS, World, run_world, worlds
 from benchmarks.bank_score import Score
+from benchmarks.boat_tracks import DATA as BOATS_DATA
+from benchmarks.boat_tracks import WrongBoats
+from benchmarks.evaluate_boats import boats_table, evaluate_boats
+from benchmarks.evaluate_foot import evaluate_foot, print_foot
+from benchmarks.foot_tracks import DATA as FOOT_DATA
+from benchmarks.foot_tracks import WrongTracks
 
 TARGET: Final = 0.97
-BOATS = frozenset({"set", "boat", "trip", "gear", "time (UTC)", "lat", "lon", "fishing"})
-FOOT = frozenset({"track", "t", "x", "y"})
+BOATS: Final = frozenset({"boat", "lat", "lon", "fishing"})
+FOOT: Final = frozenset({"track", "t", "x", "y"})
 SHOWN: Final = 15  # misses and false alarms of one detector that are listed
 
 
-class WrongTracks(ValueError):
+class UnknownTracks(ValueError):
     """A file that holds neither boats nor tracks on foot."""
 
 
-def kind_of(path: Path) -> str:
-    """What the tracks in a CSV file (or ``.csv.gz``) are, by its header: ``boats`` or ``foot``.
+def kind_of(path: Path) -> Literal["boats", "foot"]:
+    """What the tracks in a CSV file (or ``.csv.gz``) are, by its header.
 
     Raises:
-        WrongTracks: its columns are those of neither; they are named.
+        UnknownTracks: its columns are those of neither; they are named.
         OSError: it cannot be read.
     """
     text = partial(gzip.open, path, "rt") if path.suffix == ".gz" else path.open
     try:
         with text(encoding="utf-8-sig") as lines:
             header = next(csv.reader(lines), [])
-    except (UnicodeDecodeError, gzip.BadGzipFile) as error:
-        raise WrongTracks(f"{path}: no CSV text: {error}") from error
+    except (UnicodeDecodeError, gzip.BadGzipFile, csv.Error) as error:
+        raise UnknownTracks(f"{path}: no CSV text: {error}") from error
     columns = {name.strip() for name in header}
-    names = {name.split(" ")[0] for name in columns}
-    if {"boat", "lat", "lon", "fishing"} <= names:
+    if {name.split(" ")[0] for name in columns} >= BOATS:
         return "boats"
-    if names >= FOOT:
+    if columns >= FOOT:
         return "foot"
-    raise WrongTracks(
+    raise UnknownTracks(
         f"{path}: columns {', '.join(sorted(columns)) or 'none'}: expected those of boats (set, boat, trip, gear, time,"
         " lat, lon, fishing) or of tracks on foot (track, t, x, y, truth)"
     )
 
 
 # ── The bank ────────────────────────────────────────────────────────────────────────────────────────────────────────
-def bank(console: Console, chosen: list[World], jobs: int) -> dict[str, Any]:
-    """Run worlds of the bank in ``jobs`` processes; prints the table and returns the figures."""
+def bank(console: Console, chosen: list[World], pool: ProcessPoolExecutor) -> dict[str, Any]:
+    """Run worlds of the bank; prints the table and returns the figures."""
     began, scores, days, readings, rejects = time.perf_counter(), dict[str, Score](), 0.0, 0, 0
-    with Progress(console=console, transient=True) as progress, ProcessPoolExecutor(jobs) as pool:
+    with Progress(console=console, transient=True) as progress:
         task = progress.add_task(f"{len(chosen)} worlds", total=len(chosen))
         for result in pool.map(run_world, chosen):
             progress.advance(task)
@@ -185,25 +190,46 @@ def main(arguments: Iterable[str] | None = None) -> None:
     elif given.tracks:
         result = tracks(console, given.tracks)
     else:
-        seeds = FIT_SEEDS if given.seeds == "fit" else SCORE_SEEDS
-        chapters = given.chapters.split(",") if given.chapters else None
-        result = {} if chapters else real_tracks(console, quick=given.quick)
-        result["bank"] = bank(console, worlds(seeds, chapters, quick=given.quick), given.jobs) | {"seeds": given.seeds}
+        result = whole(console, given)
     print(json.dumps(result, ensure_ascii=False))
 
 
+def whole(console: Console, given: argparse.Namespace) -> dict[str, Any]:
+    """Boats, tracks on foot and the bank, side by side in the same processes."""
+    chapters = given.chapters.split(",") if given.chapters else None
+    chosen = worlds(FIT_SEEDS if given.seeds == "fit" else SCORE_SEEDS, chapters, quick=given.quick)
+    result: dict[str, Any] = {}
+    with ProcessPoolExecutor(given.jobs) as pool:
+        real = {} if chapters else {kind: pool.submit(score, path) for kind, (path, score, _) in REAL.items()}
+        found = bank(console, chosen, pool) | {"seeds": given.seeds}
+        for kind, future in real.items():
+            result[kind] = future.result()
+            REAL[kind][2](console, result[kind])
+    return result | {"bank": found}
+
+
 def tracks(console: Console, path: Path) -> dict[str, Any]:
-    """Score one file of real tracks."""
+    """Score one file of real tracks and nothing else."""
     try:
         kind = kind_of(path)
-    except (WrongTracks, OSError) as error:
+        _, score, show = REAL[kind]
+        result = score(path)
+    except (UnknownTracks, WrongBoats, WrongTracks, OSError) as error:
         raise SystemExit(f"TRACKS: {error}") from error
-    raise SystemExit(f"TRACKS={path}: {kind} cannot be scored yet")
+    show(console, result)
+    return {kind: result}
 
 
-def real_tracks(console: Console, *, quick: bool) -> dict[str, Any]:
-    """Boats and tracks on foot, those kept for development in ../shared/data."""
-    return {}
+def print_boats(console: Console, result: Mapping[str, Any]) -> None:
+    """The table of :func:`evaluate_boats`."""
+    console.print(boats_table(result))
+
+
+REAL: Final[Mapping[str, tuple[Path, Callable[[Path], dict[str, Any]], Callable[[Console, Any], None]]]] = {
+    "boats": (BOATS_DATA, evaluate_boats, print_boats),
+    "foot": (FOOT_DATA, evaluate_foot, print_foot),
+}
+"""Real tracks: those kept for development, what scores a file, and what shows the figures."""
 
 
 if __name__ == "__main__":

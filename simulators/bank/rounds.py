@@ -27,7 +27,7 @@ BEGINS, SECONDS = 5.5 * HOUR, 15.25 * HOUR  # of the day; how long
 VILLAGES: Final = 7
 BEHIND: Final = 260.0  # m inland of the round runs a path
 STATION: Final = 420.0  # m inland of the round: outside the beats
-EVERY: Final = 20.0  # s between fixes
+EVERY: Final = 30.0  # s between fixes
 POSTS: Final = (0.04, 0.35, 0.65, 0.96)  # where on the round the checkpoints of a walk stand
 HIDDEN: Final = Carries(0)
 

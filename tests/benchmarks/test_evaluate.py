@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.bank_run import COUNTS, FIT_SEEDS, SCORE_SEEDS, World, run_world, worlds
-from benchmarks.evaluate import WrongTracks, kind_of
+from benchmarks.evaluate import UnknownTracks, kind_of, main
 from simulators.bank import CHAPTERS
 
 
@@ -38,8 +38,16 @@ def test_tracks_are_told_apart_by_their_columns(tmp_path: Path) -> None:
 def test_other_files_are_refused_with_what_they_hold(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "some.csv"
     path.write_bytes(content)
-    with pytest.raises(WrongTracks, match=r"some\.csv: .*(expected those of boats|no CSV text)"):
+    with pytest.raises(UnknownTracks, match=r"some\.csv: .*(expected those of boats|no CSV text)"):
         kind_of(path)
+
+
+def test_a_file_that_is_named_and_wrong_ends_with_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "boats.csv").write_text("set,boat,trip,gear,time (UTC),lat,lon,fishing\nA,B,C,D,yesterday,31,118,1\n")
+    with pytest.raises(SystemExit, match=r"TRACKS: .*boats\.csv"):
+        main(["--tracks", str(tmp_path / "boats.csv")])
+    with pytest.raises(SystemExit, match=r"TRACKS: .*none\.csv"):
+        main(["--tracks", str(tmp_path / "none.csv")])
 
 
 def test_one_world_goes_through_the_product_and_gives_the_same_again() -> None:
