@@ -45,13 +45,14 @@ class Crowd:
 
     Definition. The people in a zone are what the cameras that see it count together, each one's newest count as long as
     it is not older than ``fresh`` s, without counting twice whom two of them see (see ``detectors.overlap``); a
-    camera's count is the sum of its rows of one moment (``labels``). Every ``beat`` s of event time a zone is judged by
-    what ``against`` names. *capacity*: its people reach ``ratio`` times its capacity; *density*: ``dense`` persons per
-    m² of the zone; *growth*: they have grown by ``growth`` times its capacity within ``growth_within`` s; *usual*: they
-    are ``odd_least`` or more and ``sigmas`` robust standard deviations above what is usual there at this hour of the
-    week (``detectors.usual``, learned from ``cycles`` weeks). It goes on until they fall below ``release`` times that
-    (growth and usual: half), or have stayed below it for ``hold`` s. It is found when it has gone on for ``sustain`` s
-    (usual: ``odd_sustain``), told again in every ``renew`` s of the clock, and its end is told.
+    camera's count is the sum of its rows of one moment (``labels``). Every ``beat`` s of event time a zone is judged,
+    by the median of its last three beats and by what ``against`` names. *capacity*: its people reach ``ratio`` times
+    its capacity; *density*: ``dense`` persons per m² of the zone; *growth*: they have grown by ``growth`` times its
+    capacity within ``growth_within`` s; *usual*: they are ``odd_least`` or more and ``sigmas`` robust standard
+    deviations above what is usual there at this hour of the week (``detectors.usual``, learned from ``cycles`` weeks).
+    It goes on until they fall below ``release`` times that (growth and usual: half), or have stayed below it for
+    ``hold`` s. It is found when it has gone on for ``sustain`` s (usual: ``odd_sustain``), told again in every
+    ``renew`` s of the clock, and its end is told.
 
     How it fails. Two cameras that see the same people count them twice, unless their views are known or they are said
     to count the whole. A camera that names every person in a message of its own, at moments of their own, is counted as
@@ -125,7 +126,7 @@ class Crowd:
     def refold_memory(self) -> float:
         """Seconds: the longest beginning that is told, one dip, the growth before it, one count, and what waits."""
         window = self.growth_within + max(self.sustain, self.beat)
-        return self.longest + self.hold + window + self.fresh + self.patience + 4 * self.beat
+        return self.longest + self.hold + window + self.fresh + self.patience + 6 * self.beat
 
     @property
     def _measures(self) -> Measures:
@@ -202,7 +203,8 @@ class Crowd:
             if zone is None or not counts:  # nobody knows: not even an end is told
                 gathering.forget()
                 continue
-            people = state.overlap.people(zone, {camera: count.people for camera, count in counts.items()})
+            counted = state.overlap.people(zone, {camera: count.people for camera, count in counts.items()})
+            people = gathering.people(at, counted, limits)
             measured = gathering.measure(zone, people, state.areas.get(code, 0.0), at, limits)
             before = self._ripe(gathering, at - state.clock.beat)
             for against in self.against:

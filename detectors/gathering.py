@@ -13,6 +13,7 @@ from detectors.usual import Usual
 from devices.site import Zone
 
 LEVELS: Final = (0.83, 1.08, 1.54, 3.59, 5.38)  # persons/m²: where Fruin's levels of service of a queue, A to F, meet
+SMOOTH: Final = 3  # beats: one miscount neither begins nor ends a crowd
 AGAINST: Final = ("density", "capacity", "growth", "usual")  # the first that holds is told
 
 
@@ -90,11 +91,16 @@ class Gathering:
         for excess in self.excess.values():
             excess.rise = None
 
-    def measure(self, zone: Zone, people: int, area: float, at: int, limits: Measures) -> dict[str, Measured]:
-        """The zone with so many people at a beat (UTC µs), by each measure that can be taken."""
-        self.recent.append((at, people))
+    def people(self, at: int, counted: int, limits: Measures) -> int:
+        """The people at a beat (UTC µs) in which so many were counted: the median of the last beats."""
+        self.recent.append((at, counted))
         while self.recent[0][0] < at - limits.growth_within - limits.window:
             self.recent.popleft()
+        latest = [self.recent[-i][1] for i in range(1, min(SMOOTH, len(self.recent)) + 1)]
+        return round(median(latest))
+
+    def measure(self, zone: Zone, people: int, area: float, at: int, limits: Measures) -> dict[str, Measured]:
+        """The zone with so many people at a beat (UTC µs), by each measure that can be taken."""
         self.usual.add(at - 1, people)
         found = {}
         if zone.capacity:

@@ -45,8 +45,8 @@ class Stillness:
 
     @property
     def places(self) -> int:
-        """Beats that a look spans."""
-        return self.still // self.beat + 1
+        """Beats that a look spans: the last ``still`` µs, and one that began before them."""
+        return self.still // self.beat + 2
 
 
 class Still(NamedTuple):
@@ -128,12 +128,12 @@ class Motionless:
         if not len(device):
             return np.empty(0, np.intp)
         limits, at = self._limits, self._at[device]
-        there = at >= now[:, None] - limits.still
+        there = at >= now[:, None] - limits.still - limits.beat
         # Metres east and north of the newest place.
         x = (self._lon[device] - lon[:, None]) * (DEGREE * np.cos(np.radians(lat)))[:, None]
         y = (self._lat[device] - lat[:, None]) * DEGREE
         still = there.sum(axis=1) >= KNOWN * limits.places
-        still &= np.where(there, at, now[:, None]).min(axis=1) <= now - limits.still + 2 * limits.beat
+        still &= np.where(there, at, now[:, None]).min(axis=1) <= now - limits.still
         still[still] = self._close(x[still], y[still], there[still])
         again = now // limits.renew != self._looked[device] // limits.renew
         due = np.flatnonzero(still & (again | ~self._was_still[device]))
@@ -154,7 +154,7 @@ class Motionless:
 
     def _told(self, fix: Any) -> Still:
         device, now = int(fix["device"]), int(fix["at"])
-        there = self._at[device] >= now - self._limits.still
+        there = self._at[device] >= now - self._limits.still - self._limits.beat
         at, lon, lat = (column[device][there] for column in (self._at, self._lon, self._lat))
         place = (float(np.median(lon)), float(np.median(lat)))
         received, battery = int(fix["received"]), float(fix["battery"])

@@ -25,11 +25,11 @@ class Overlap:
     """The views of the cameras on the zones of one site.
 
     A camera counts the *whole* zone if its property ``counts`` says "whole", or if it ``watches`` the zone and its view
-    is not known; of several such the mean of those holds that reach ALIKE of the largest. Any other counts a *part*: what it sees of the zone, by its
-    properties ``bearing``, ``range`` and ``fov``. Parts are added up, each only by the share of its view that no larger
-    one covers, and as much more as together they leave unseen of the zone, if they see half of it (people spread
-    evenly); without a known view, and where the view misses the zone, in full. The zone holds the larger of both. A
-    camera alone is believed as it is.
+    is not known; of several such the mean of those holds that reach ALIKE of the largest. Any other counts a *part*:
+    what it sees of the zone, by its properties ``bearing``, ``range`` and ``fov``. Parts are added up, each only by the
+    share of its view that no larger one covers, and as much more as together they leave unseen of the zone, if they see
+    half of it (people spread evenly); without a known view, and where the view misses the zone, in full. The zone holds
+    the larger of both. A camera alone is believed as it is.
     """
 
     def __init__(self, site: Site) -> None:

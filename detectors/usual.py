@@ -81,8 +81,8 @@ class Usual:
         self._present.append(value)
 
     def expect(self, at: int) -> Expected | None:
-        """What is usual at a moment (UTC µs), in the slot of the last value added, the one before, or later; None while too
-        little is known."""
+        """What is usual at a moment (UTC µs), in the slot of the last value added, the one before, or later; None while
+        too little is known."""
         slot = at // self._width
         if self._present and slot > self._slot:
             self._close()

@@ -143,7 +143,7 @@ def test_its_end_is_told(lake: Any) -> None:
     found = lake.watch(CROWD, sightings=counts(lake, lambda t: 130 if t < 300 else 40, 0, 500))
     assert [f.ends for f in found] == [False] * (len(found) - 1) + [True]
     last = found[-1]
-    assert (last.since, last.until) == (lake.at(10), lake.at(310))
+    assert (last.since, last.until) == (lake.at(10), lake.at(320))
     assert last.sentence.zh == ("集镇广场：人群已回落到约40人，6月10日19:00起的聚集结束，历时5分钟，由广场监控统计。")
     assert "is over after 5 min" in last.sentence.en
 

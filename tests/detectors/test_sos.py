@@ -157,20 +157,20 @@ def suspected(lake: Any, site: Site, fixes: Sequence[Any], detector: Sos = SOS) 
 def test_who_does_not_move_in_a_hazard_zone_is_suspected_to_be_down(lake: Any, weir: Site) -> None:
     found = suspected(lake, weir, fall(lake, (10_080, 80)))
     assert {(f.subject, f.zone, f.score) for f in found} == {("T4", "D", 0.5)}
-    assert lake.at(FELL + 420) <= found[0].until <= lake.at(FELL + 840)
+    assert lake.at(FELL + 540) <= found[0].until <= lake.at(FELL + 840)
     assert found[-1].until > lake.at(FELL + 1300), "told as long as it lasts"
     assert not any(f.ends for f in found), "who drifts away moves too"
-    assert found[0].evidence["numbers"]["still_s"] == pytest.approx(600, abs=250)
+    assert all(600 <= f.evidence["numbers"]["still_s"] <= 720 for f in found)
 
 
 def test_what_an_officer_reads_of_a_suspicion(lake: Any, weir: Site) -> None:
     found = suspected(lake, weir, fall(lake, (10_080, 80), wild=0.0))[-1]
     assert found.sentence.en == (
-        "Man down suspected: Patrol Zhang has not moved in Spillway for 10 min (within 25 m, limit 10 min); was on the"
+        "Man down suspected: Patrol Zhang has not moved in Spillway for 12 min (within 25 m, limit 10 min); was on the"
         " move before, has not called, the terminal still sends."
     )
     assert found.sentence.zh == (
-        "疑似倒地：巡护张三在溢流堰内已10分钟没有移动（25米以内，阈值10分钟），此前在走动，未按求救键，终端仍在上报。"
+        "疑似倒地：巡护张三在溢流堰内已12分钟没有移动（25米以内，阈值10分钟），此前在走动，未按求救键，终端仍在上报。"
     )
 
 
