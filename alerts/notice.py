@@ -28,13 +28,14 @@ class Notice:
 
     ``body`` of a command is what the terminal gets; of any other notice ``{"title": {zh, en}, "text": {zh, en}}``.
     ``address`` is looked up when it is sent, so that no secret is kept in the outbox: ``<share>/<device>`` of a
-    terminal, the Apprise URL of a unit's contact; "" when that no longer exists.
+    terminal, the Apprise URL of a contact; "" when that no longer exists. A digest ``gathers`` others, each of which
+    has its id in ``digest`` and is sent when it is.
     """
 
     id: int
     case_id: int | None
     channel: str  # "terminal" or "apprise"
-    target: str  # a device code, or a unit code
+    target: str  # a device code, a unit code, or "@" and a person's name
     reason: str  # why it is sent, in Chinese and English
     body: Mapping[str, Any]
     attempts: int = 0
@@ -45,6 +46,12 @@ class Notice:
     acked_at: datetime | None = None
     accepted: bool | None = None
     error: str = ""
+    severity: str = ""  # of the case; "" for what concerns none
+    contact: str = ""  # contact_key of the address
+    via: str = ""  # what the contact is called
+    held_until: datetime | None = None  # by quiet hours
+    gathers: bool = False
+    digest: int | None = None
 
 
 class Temporary(Exception):
@@ -97,10 +104,12 @@ def command(case: Case) -> dict[str, Any]:
 def message(case: Case, what: Sentence) -> dict[str, Any]:
     """The body of a notice about a case to people: what happened, and by when it is to be done."""
     due = f"{case.due_at.astimezone(CHINA):%Y-%m-%d %H:%M}"
-    return {
-        "title": {"zh": f"{case.number} {case.title.zh}", "en": f"{case.number} {case.title.en}"},
-        "text": {
-            "zh": f"{what.zh.removesuffix('。')}。办结时限 {due}",
-            "en": f"{what.en.removesuffix('.')}. Due {due} (Beijing time)",
-        },
-    }
+    return both(
+        (f"{case.number} {case.title.zh}", f"{what.zh.removesuffix('。')}。办结时限 {due}"),
+        (f"{case.number} {case.title.en}", f"{what.en.removesuffix('.')}. Due {due} (Beijing time)"),
+    )
+
+
+def both(zh: tuple[str, str], en: tuple[str, str]) -> dict[str, dict[str, str]]:
+    """The body of a notice to people: title and text in Chinese, and the same in English."""
+    return {"title": {"zh": zh[0], "en": en[0]}, "text": {"zh": zh[1], "en": en[1]}}

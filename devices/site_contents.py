@@ -16,11 +16,12 @@ DEVICES: Final = "devices.csv"
 DUTY: Final = "duty.csv"
 CATEGORIES: Final = "categories.csv"
 SUPERVISORS: Final = "supervisors.csv"
+CONTACTS: Final = "contacts.csv"
 ZONES: Final = "zones.geojson"
 PLANS: Final = "plans.toml"
 RULES: Final = "rules.toml"
-FILES: Final = (SITE, AREAS, UNITS, DEVICES, CATEGORIES, DUTY, SUPERVISORS, ZONES, PLANS, RULES)
-OPTIONAL: Final = (CATEGORIES, SUPERVISORS, PLANS)
+FILES: Final = (SITE, AREAS, UNITS, DEVICES, CATEGORIES, DUTY, SUPERVISORS, CONTACTS, ZONES, PLANS, RULES)
+OPTIONAL: Final = (CATEGORIES, SUPERVISORS, CONTACTS, PLANS)
 """Files that a folder may lack."""
 
 
@@ -50,9 +51,9 @@ class SiteErrors(ValueError):
 class SiteFolder:
     """A site as its files give it, each table in the order of its file. Devices have id 0.
 
-    ``rules``, ``duties``, ``categories`` and ``supervisors`` are plain mappings: what they mean is known to ``alerts``,
-    which cannot be imported here. A duty has ``category``, ``area`` and ``unit``. ``lines`` says on which line each
-    record of a file stood; it is left out when folders are compared.
+    ``rules``, ``duties``, ``categories``, ``supervisors`` and ``contacts`` are plain mappings: what they mean is known
+    to ``alerts``, which cannot be imported here. A duty has ``category``, ``area`` and ``unit``. ``lines`` says on
+    which line each record of a file stood; it is left out when folders are compared.
     """
 
     name: str
@@ -66,6 +67,7 @@ class SiteFolder:
     duties: tuple[dict[str, str], ...] = ()
     categories: tuple[dict[str, str], ...] = ()
     supervisors: tuple[dict[str, str], ...] = ()
+    contacts: tuple[dict[str, str], ...] = ()
     lines: Mapping[str, tuple[int, ...]] = field(default_factory=dict, compare=False, repr=False)
 
     def where(self, file: str, index: int, name: str = "", part: str = "") -> str:

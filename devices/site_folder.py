@@ -18,6 +18,7 @@ from devices.site_checks import problems
 from devices.site_contents import (
     AREAS,
     CATEGORIES,
+    CONTACTS,
     DEVICES,
     DUTY,
     FILES,
@@ -61,6 +62,11 @@ TABLES: Final = {
         ("area", "unit", "name", "name_en", "account", "office"),
         optional=("unit", "account", "office"),
     ),
+    CONTACTS: Table(
+        CONTACTS,
+        ("to", "address", "name", "severity", "kinds", "quiet", "digest"),
+        optional=("name", "severity", "kinds", "quiet", "digest"),
+    ),
 }
 _RULE_HEADER: Final = re.compile(r"^[ \t]*\[\[[ \t]*rule[ \t]*\]\]", re.MULTILINE)
 
@@ -96,6 +102,7 @@ def read_folder(path: Path, judge: Callable[[SiteFolder], list[SiteError]] = pro
         duties=_cells(DUTY, rows),
         categories=_cells(CATEGORIES, rows),
         supervisors=_cells(SUPERVISORS, rows),
+        contacts=_cells(CONTACTS, rows),
         lines={
             RULES: rule_lines,
             PLANS: plan_lines,
@@ -136,6 +143,7 @@ def write_folder(folder: SiteFolder, path: Path) -> None:
                 (CATEGORIES, folder.categories),
                 (DUTY, folder.duties),
                 (SUPERVISORS, folder.supervisors),
+                (CONTACTS, folder.contacts),
             )
         },
     }

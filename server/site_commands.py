@@ -20,6 +20,7 @@ from devices.site import Site
 from devices.site_contents import (
     AREAS,
     CATEGORIES,
+    CONTACTS,
     DEVICES,
     DUTY,
     FILES,
@@ -42,7 +43,7 @@ from store.registry import (
     read_site,
     save_site,
 )
-from store.site_check import book_of, site_problems
+from store.site_check import book_of, site_problems, unknown_people
 
 site = typer.Typer(
     no_args_is_help=True, help="The site: areas, units, devices, zones, duties and rules, as a folder of files."
@@ -66,6 +67,9 @@ def check(folder: Folder) -> None:
     place = Site(found.areas, found.zones, found.units, Registry(()))
     for problem in matrix.problems(place, {str(rule["category"]) for rule in found.rules}):
         out.print(Text(f"note: {problem.en} / {problem.zh}", "yellow"))
+    for name in unknown_people(found):
+        note = f"note: @{name} is not in {SUPERVISORS}: it must be the name of an account / 应为账号名"
+        out.print(Text(note, "yellow"))
     out.print("in order", style="green")
 
 
@@ -114,6 +118,7 @@ def _print_site(found: SiteFolder, saved: Saved | None = None) -> None:
         CATEGORIES: found.categories,
         DUTY: found.duties,
         SUPERVISORS: found.supervisors,
+        CONTACTS: found.contacts,
         ZONES: found.zones,
         PLANS: found.plans,
         RULES: found.rules,

@@ -17,7 +17,7 @@ from alerts.supervision import LEVELS
 from alerts.supervisors import Supervisor, supervisors_of
 from detectors.base import Sentence
 from store.duties import load_kinds, load_places, load_supervisors
-from store.notices import enqueue_to_unit
+from store.notices import enqueue_to_person
 
 
 async def letter_facts(conn: AsyncConnection, case: Case, action: str, now: datetime) -> dict[str, Any]:
@@ -37,13 +37,12 @@ async def letter_facts(conn: AsyncConnection, case: Case, action: str, now: date
 
 
 async def tell_supervisors(conn: AsyncConnection, case: Case, entry: Entry, what: Sentence) -> None:
-    """Notices to the offices of the people that the entry names; an office of several hears it once."""
+    """Notices to the people that the entry names and to their offices; an address of several hears it once."""
     for person in entry.data.get("named", ()):
-        office = person["office"]
-        if office and office != case.unit:
-            reason = f"{case.number}：督办人{person['name']} / {person['name_en']} supervises it"
-            dedupe = f"case {case.id}|{entry.seq}|office {office}"
-            await enqueue_to_unit(conn, office, reason=reason, body=message(case, what), dedupe=dedupe, case_id=case.id)
+        reason = f"{case.number}：督办人{person['name']} / {person['name_en']} supervises it"
+        dedupe = f"case {case.id}|{entry.seq}|unit"  # as the unit's, so that an address of both hears it once
+        body = message(case, what)
+        await enqueue_to_person(conn, person, reason=reason, body=body, dedupe=dedupe, case_id=case.id, but=case.unit)
 
 
 async def named_for(conn: AsyncConnection, area: str | None) -> list[dict[str, str]]:

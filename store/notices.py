@@ -1,7 +1,6 @@
 """The outbox: what is to be sent is written in the transaction that decided it, and sent at least once afterwards.
 
-A sender leases what is due for a while. One that dies is followed by another after the lease; each lease counts as an
-attempt, so a notice that kills its senders ends too.
+Sending is in :mod:`store.outbox`; here notices are put in, one for each contact that hears of it, and read.
 """
 
 from __future__ import annotations
@@ -13,15 +12,14 @@ from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from alerts.notice import MOST_ATTEMPTS, Notice, Permanent, Temporary, backoff, contact_key
+from alerts.contacts import PERSON
+from alerts.notice import Notice
+from store.contacts import find_contacts
 from store.database import announce
 
-LEASE, COMMAND_LEASE = 120.0, 15.0
-"""Seconds for which a sender may take, by far the longest it needs: Apprise sends few at a time and gives each 10 s; a
-command is at the broker within 5 s, and must not wait long when its sender died."""
-
-_COLUMNS: Final = (
-    "id, case_id, channel, target, reason, body, attempts, created, sent_at, failed_at, acked_at, accepted, error"
+NOTICE_COLUMNS: Final = (
+    "id, case_id, channel, target, reason, body, attempts, created, sent_at, failed_at, acked_at, accepted, error,"
+    " severity, contact, via, held_until, gathers, digest"
 )
 
 
@@ -35,12 +33,14 @@ async def enqueue(
     dedupe: str,
     case_id: int | None = None,
     contact: str = "",
+    via: str = "",
+    severity: str = "",
 ) -> int | None:
     """Put a notice into the outbox in the present transaction; its id, or None when ``dedupe`` is there already."""
     cursor = await conn.execute(
-        "INSERT INTO notices (case_id, channel, target, reason, body, dedupe, contact)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (dedupe) DO NOTHING RETURNING id",
-        (case_id, channel, target, reason, Jsonb(dict(body)), dedupe, contact),
+        "INSERT INTO notices (case_id, channel, target, reason, body, dedupe, contact, via, severity)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (dedupe) DO NOTHING RETURNING id",
+        (case_id, channel, target, reason, Jsonb(dict(body)), dedupe, contact, via, severity),
     )
     row = await cursor.fetchone()
     if row is None:
@@ -52,101 +52,58 @@ async def enqueue(
 async def enqueue_to_unit(
     conn: AsyncConnection, unit: str, *, reason: str, body: Mapping[str, Any], dedupe: str, case_id: int | None
 ) -> int:
-    """One notice for each contact of the unit, so that one that fails does not send to the others again; how many."""
-    cursor = await conn.execute("SELECT contacts FROM units WHERE code = %s", (unit,))
-    row = await cursor.fetchone()
+    """One notice for each contact of a unit that hears of such a case; how many.
+
+    One that fails does not send to the others again. ``unit`` may also be "@" and a person's name.
+    """
+    cursor = await conn.execute("SELECT severity, category FROM cases WHERE id = %s", (case_id,))
+    severity, category = await cursor.fetchone() or ("", "")
     made = 0
-    for url in row[0] if row else ():
-        key = contact_key(url)
+    for contact in (await find_contacts(conn, [unit]))[unit]:
+        if not contact.hears(severity, category):
+            continue
         one = await enqueue(
             conn,
             channel="apprise",
             target=unit,
             reason=reason,
             body=body,
-            dedupe=f"{dedupe}|{key}",
+            dedupe=f"{dedupe}|{contact.key}",
             case_id=case_id,
-            contact=key,
+            contact=contact.key,
+            via=contact.label,
+            severity=severity,
         )
         made += one is not None
     return made
 
 
-async def due_notices(conn: AsyncConnection, limit: int = 50, lease: float | None = None) -> list[Notice]:
-    """Lease what is due, the oldest first; nobody else gets it while the lease lasts. Commits."""
-    async with conn.transaction(), conn.cursor(row_factory=dict_row) as cursor:
-        await _give_up(conn)
-        await cursor.execute(
-            f"""
-            WITH due AS (
-                SELECT id FROM notices WHERE sent_at IS NULL AND failed_at IS NULL AND next_try <= now()
-                ORDER BY next_try LIMIT %s FOR UPDATE SKIP LOCKED
-            ), leased AS (
-                UPDATE notices SET attempts = attempts + 1, next_try = now()
-                    + make_interval(secs => CASE channel WHEN 'terminal' THEN %s ELSE %s END)
-                WHERE id IN (SELECT id FROM due) RETURNING {_COLUMNS}, contact
-            )
-            SELECT l.*, d.share || '/' || d.code AS terminal, u.contacts FROM leased l
-            LEFT JOIN devices d ON l.channel = 'terminal' AND d.code = l.target AND d.active
-            LEFT JOIN units u ON l.channel = 'apprise' AND u.code = l.target
-            ORDER BY l.id
-            """,  # noqa: S608 - the columns are a constant
-            (limit, lease or COMMAND_LEASE, lease or LEASE),
-        )
-        return [_addressed(row) for row in await cursor.fetchall()]
+async def enqueue_to_person(
+    conn: AsyncConnection,
+    person: Mapping[str, str],
+    *,
+    reason: str,
+    body: Mapping[str, Any],
+    dedupe: str,
+    case_id: int | None,
+    but: str | None = None,
+) -> int:
+    """To a named person's own contacts, and to those of the office, unless that is ``but``; how many.
 
-
-async def _give_up(conn: AsyncConnection) -> None:
-    """End what has come due again but must not be sent any more."""
-    await conn.execute(
-        """
-        WITH pointless AS (
-            SELECT n.id, CASE WHEN n.attempts >= %s THEN 'tried ' || n.attempts || ' times; ' || n.error
-                              ELSE 'the case no longer needs this terminal' END AS error
-            FROM notices n LEFT JOIN cases c ON c.id = n.case_id LEFT JOIN devices d ON d.code = n.target
-            WHERE n.sent_at IS NULL AND n.failed_at IS NULL AND n.next_try <= now()
-                AND (n.attempts >= %s OR n.channel = 'terminal'
-                     AND (c.status NOT IN ('dispatched', 'handling') OR c.terminal IS DISTINCT FROM d.id))
-            FOR UPDATE OF n SKIP LOCKED
-        )
-        UPDATE notices n SET failed_at = now(), error = p.error FROM pointless p WHERE n.id = p.id
-        """,
-        (MOST_ATTEMPTS, MOST_ATTEMPTS),
-    )
-
-
-def _addressed(row: dict[str, Any]) -> Notice:
-    terminal, contacts, contact = row.pop("terminal"), row.pop("contacts") or [], row.pop("contact")
-    address = terminal or next((url for url in contacts if contact_key(url) == contact), "")
-    return Notice(**row, address=address)
-
-
-async def mark_sent(conn: AsyncConnection, notice: Notice) -> None:
-    """The other side has taken it."""
-    async with conn.transaction():
-        await conn.execute(
-            "UPDATE notices SET sent_at = now(), error = '' WHERE id = %s AND sent_at IS NULL", (notice.id,)
-        )
-        await announce(conn, kind="notice", id=notice.id)
-
-
-async def mark_failed(conn: AsyncConnection, notice: Notice, failure: Temporary | Permanent) -> None:
-    """Not sent: tried again after a pause, or given up when it never can be or was tried :data:`MOST_ATTEMPTS` times.
-
-    A sender that was so slow that another has leased the notice in the meantime changes nothing.
+    ``person`` has name, account and office, as the entries of supervision name people. Contacts are found by account or
+    by name. An address that several of the people have hears it once for each ``dedupe``.
     """
-    given_up = isinstance(failure, Permanent) or notice.attempts >= MOST_ATTEMPTS
-    async with conn.transaction():
-        await conn.execute(
-            "UPDATE notices SET error = %s, next_try = now() + %s, failed_at = CASE WHEN %s THEN now() END"
-            " WHERE id = %s AND attempts = %s AND sent_at IS NULL",
-            (str(failure), backoff(notice.attempts), given_up, notice.id, notice.attempts),
-        )
-        await announce(conn, kind="notice", id=notice.id)
+    names = dict.fromkeys(name for name in (person["account"], person["name"]) if name)
+    targets = [f"{PERSON}{name}" for name in names]
+    targets += [person["office"]] if person["office"] and person["office"] != but else []
+    made = 0
+    for target in targets:
+        made += await enqueue_to_unit(conn, target, reason=reason, body=body, dedupe=dedupe, case_id=case_id)
+    return made
 
 
 async def case_notices(conn: AsyncConnection, case_id: int) -> list[Notice]:
     """All notices of a case, oldest first, without addresses."""
     async with conn.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(f"SELECT {_COLUMNS} FROM notices WHERE case_id = %s ORDER BY id", (case_id,))  # noqa: S608
+        await cursor.execute(f"SELECT {NOTICE_COLUMNS} FROM notices WHERE case_id = %s ORDER BY id", (case_id,))  # noqa: S608
         return [Notice(**row) for row in await cursor.fetchall()]

@@ -21,6 +21,7 @@ from devices.registry import Device, Registry
 from devices.site import Area, Plan, Season, Site, Unit, Zone
 from devices.site_contents import SiteFolder
 from devices.site_plans import plan_of
+from store.contacts import load_contacts
 from store.database import announce
 from store.duties import load_book
 from store.site_lock import lock_site
@@ -84,6 +85,7 @@ async def read_site(conn: AsyncConnection) -> SiteFolder:
             duties=tuple(tables["duty"]),
             categories=tuple(tables["categories"]),
             supervisors=tuple(tables["supervisors"]),
+            contacts=tuple(await load_contacts(conn)),
         )
 
 

@@ -5,12 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from alerts.categories import ANY, WrongCategory, category_from
+from alerts.channels.apprise_channel import address_problem
+from alerts.contacts import DESK, PERSON, WrongContact, contact_from, contact_problems
 from alerts.duty import Duty
 from alerts.duty_change import DutyBook
 from alerts.rules import Rule, RuleError, build_detector, check_together, rule_from
 from alerts.supervisors import supervisor_from, supervisor_problems
 from devices.site_checks import problems
-from devices.site_contents import CATEGORIES, DUTY, RULES, SUPERVISORS, SiteError, SiteErrors, SiteFolder
+from devices.site_contents import (
+    CATEGORIES,
+    CONTACTS,
+    DUTY,
+    RULES,
+    SUPERVISORS,
+    UNITS,
+    SiteError,
+    SiteErrors,
+    SiteFolder,
+)
 from devices.site_text import shown, text_problem
 
 
@@ -18,7 +30,13 @@ def site_problems(folder: SiteFolder) -> list[SiteError]:
     """Everything that is wrong with a site as far as it can be said without a database; of a rule, its first fault."""
     found = problems(folder)
     places = {(error.file, error.where) for error in found}
-    more = [*_category_problems(folder), *_supervisor_problems(folder), *_rule_problems(folder)]
+    more = [
+        *_category_problems(folder),
+        *_supervisor_problems(folder),
+        *_contact_problems(folder),
+        *_address_problems(folder),
+        *_rule_problems(folder),
+    ]
     return found + [error for error in more if (error.file, error.where) not in places]
 
 
@@ -67,6 +85,45 @@ def _supervisor_problems(folder: SiteFolder) -> Iterator[SiteError]:
         for column, text in row.items():
             if text and (problem := text_problem(text)):
                 yield SiteError(SUPERVISORS, folder.where(SUPERVISORS, index, row["name"], column), problem)
+
+
+def _contact_problems(folder: SiteFolder) -> Iterator[SiteError]:
+    units, kinds = {unit.code for unit in folder.units}, {row["code"] for row in folder.categories}
+    known: dict[tuple[str, str], int] = {}
+    for index, row in enumerate(folder.contacts):
+        for column, problem in _contact_line(row, units, kinds):
+            yield SiteError(CONTACTS, folder.where(CONTACTS, index, row["to"], column), problem)
+        first = known.setdefault((row["to"], row["address"]), index)
+        if first != index:
+            problem = f"{row['to']} has it already at {folder.where(CONTACTS, first)}: keep one line"
+            yield SiteError(CONTACTS, folder.where(CONTACTS, index, row["to"], "address"), problem)
+
+
+def _contact_line(row: dict[str, str], units: set[str], kinds: set[str]) -> Iterator[tuple[str, str]]:
+    try:
+        yield from ((column, en) for column, _, en in contact_problems(contact_from(row), units, kinds))
+    except WrongContact as error:
+        yield error.column, f"{shown(error.value)}: {error.en}"
+    for column, text in row.items():
+        if text and (problem := text_problem(text)):
+            yield column, "holds what no address can" if column == "address" else problem
+    if row["address"] and (problem := address_problem(row["address"])):
+        yield "address", problem
+
+
+def _address_problems(folder: SiteFolder) -> Iterator[SiteError]:
+    """Addresses of units that Apprise cannot make anything of; of each no more than its service is said."""
+    for index, unit in enumerate(folder.units):
+        for address in unit.contacts:
+            if problem := address_problem(address):
+                yield SiteError(UNITS, folder.where(UNITS, index, unit.code, "contacts"), problem)
+
+
+def unknown_people(folder: SiteFolder) -> list[str]:
+    """The people in contacts.csv who are not in supervisors.csv, and so must be accounts: they may be misspelt."""
+    named = {row[column] for row in folder.supervisors for column in ("name", "account")}
+    people = (row["to"].removeprefix(PERSON) for row in folder.contacts if row["to"].startswith(PERSON))
+    return [name for name in dict.fromkeys(people) if name not in named and name != DESK.removeprefix(PERSON)]
 
 
 def _rule_problems(folder: SiteFolder) -> Iterator[SiteError]:

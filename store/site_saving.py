@@ -15,6 +15,7 @@ from devices.registry import Device
 from devices.site import Zone
 from devices.site_contents import AREAS, DEVICES, PLANS, RULES, UNITS, ZONES, SiteError, SiteErrors, SiteFolder
 from devices.site_plans import plan_table
+from store.contacts import save_contacts
 from store.database import announce
 from store.duties import load_book, save_book
 from store.site_check import book_of, check_site
@@ -95,6 +96,7 @@ async def save_site(conn: AsyncConnection, folder: SiteFolder) -> Saved:
         await _put_site(conn, folder)
         await _put_devices(conn, folder.devices)
         await _put_rules(conn, folder)
+        await save_contacts(conn, folder.contacts)
         await save_book(conn, book_of(folder), actor="site load", how="site", before=book)
         await announce(conn, kind="site")
     return Saved({file: _without(after[file], before[file]) for file in _TABLES}, left)

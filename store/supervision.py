@@ -30,7 +30,7 @@ from store.database import announce
 from store.duties import load_kinds
 from store.entries import append, lock_book
 from store.letters import named_for
-from store.notices import enqueue_to_unit
+from store.notices import enqueue_to_person, enqueue_to_unit
 
 log = structlog.get_logger()
 
@@ -198,13 +198,13 @@ async def _ask_for_owner(conn: AsyncConnection, case: Case, since: datetime, now
     )
     named = await named_for(conn, case.area)
     entry = await append(conn, case.id, "ownership_reminder", SYSTEM.name, now, told=told, data={"named": named})
-    for office in dict.fromkeys(person["office"] for person in named if person["office"]):
-        await enqueue_to_unit(
+    for person in named:
+        await enqueue_to_person(
             conn,
-            office,
+            person,
             reason=f"{case.number}：{told.zh} / {told.en}",
             body=message(case, told),
-            dedupe=f"case {case.id}|{entry.seq}|office {office}",
+            dedupe=f"case {case.id}|{entry.seq}|supervisor",
             case_id=case.id,
         )
     return entry.action

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import Final
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
 
 import apprise
 
 from alerts.notice import Notice, Permanent, Temporary
 
 _TIMEOUT: Final = 10.0  # seconds for one contact
+_THREADS: Final = 8  # of our own: a service that does not answer must not keep others from their work
 _SECRET: Final = re.compile(r"\b[a-z0-9+.-]+://\S+", re.IGNORECASE)
 _NEVER: Final = re.compile(r"error=(400|401|403|405|410)\b")
 """Answers that another try of the same message to the same address will not change."""
@@ -23,6 +26,7 @@ class AppriseChannel:
         if timeout <= 0:
             raise ValueError(f"timeout {timeout!r}: expected seconds above 0")
         self._timeout = timeout
+        self._threads = ThreadPoolExecutor(_THREADS, "apprise")
 
     async def send(self, notice: Notice) -> None:
         """Send to the contact in ``notice.address``.
@@ -32,14 +36,14 @@ class AppriseChannel:
             Permanent: the contact is gone or its address is none, or the service refuses it for good.
         """
         if not notice.address:
-            raise Permanent(f"unit {notice.target!r} no longer has this contact")
-        await asyncio.to_thread(self._send, notice)
+            raise Permanent(f"{notice.target!r} no longer has this contact")
+        await asyncio.get_running_loop().run_in_executor(self._threads, self._send, notice)
 
     def _send(self, notice: Notice) -> None:
         sender = apprise.Apprise()
         if not sender.add(notice.address):
             scheme = notice.address.partition("://")[0]
-            raise Permanent(f"a contact of unit {notice.target!r} is no Apprise address ({scheme}://…)")
+            raise Permanent(f"a contact of {notice.target!r} is no Apprise address ({scheme}://…)")
         title, text = notice.body["title"], notice.body["text"]
         with sender.notify(
             title=f"{title['zh']} / {title['en']}",
@@ -52,3 +56,19 @@ class AppriseChannel:
             told = "; ".join(entry.message for entry in result.logs()) or result.status.name.lower()
         reason = _SECRET.sub("…", told)[:500]
         raise Permanent(reason) if _NEVER.search(told) else Temporary(reason)
+
+
+def address_problem(address: str) -> str | None:
+    """Why Apprise could not send to an address, without what is secret in it; None when it could."""
+    scheme = address.partition("://")[0]
+    if apprise.Apprise.instantiate(address) is not None:
+        return None
+    known = {name for plugin in apprise.Apprise().details()["schemas"] for name in _schemes(plugin)}
+    if scheme.lower() not in known:
+        return f"{scheme}:// is no service that Apprise knows"
+    return f"{scheme}://… lacks something, or has a part that cannot be: see its page in the Apprise documentation"
+
+
+def _schemes(plugin: Mapping[str, Any]) -> Iterator[str]:
+    for kind in ("protocols", "secure_protocols"):
+        yield from map(str, plugin[kind] or ())

@@ -81,6 +81,15 @@ KIND = {
     "supervise": "-",
 }
 SUPERVISOR = {"area": DISTRICT, "unit": "", "name": "王某", "name_en": "Wang", "account": "", "office": "fishery"}
+CONTACT = {
+    "to": "fishery",
+    "address": "feishu://abc",
+    "name": "渔政群",
+    "severity": "high",
+    "kinds": "sos fishing",
+    "quiet": "22:00..07:00",
+    "digest": "5/10m",
+}
 
 
 @pytest.fixture(scope="session")
@@ -98,6 +107,7 @@ def small() -> SiteFolder:
         duties=({"category": "sos", "area": DISTRICT, "unit": "fishery"},),
         categories=(KIND,),
         supervisors=(SUPERVISOR,),
+        contacts=(CONTACT,),
     )
 
 

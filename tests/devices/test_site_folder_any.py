@@ -122,6 +122,11 @@ people = st.fixed_dictionaries(
 )
 
 
+lines = st.fixed_dictionaries(
+    dict.fromkeys(("to", "address", "name", "severity", "kinds", "quiet", "digest"), names | st.just(""))
+)
+
+
 @st.composite
 def sites(draw: st.DrawFn, small: SiteFolder) -> SiteFolder:
     """The small site's areas and unit with anything else."""
@@ -150,6 +155,7 @@ def sites(draw: st.DrawFn, small: SiteFolder) -> SiteFolder:
         duties=tuple({"category": c, "area": DISTRICT, "unit": "fishery"} for c in duty_categories),
         categories=tuple(draw(kinds(c)) for c in duty_categories),
         supervisors=tuple(draw(st.lists(people, max_size=2))),
+        contacts=tuple(draw(st.lists(lines.filter(lambda line: any(line.values())), max_size=2))),
     )
 
 

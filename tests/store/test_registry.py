@@ -57,6 +57,7 @@ async def empty(conn: AsyncConnection) -> None:
         "duties",
         "categories",
         "supervisors",
+        "contacts",
         "rules",
         "plans",
         "zones",

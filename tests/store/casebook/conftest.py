@@ -84,7 +84,7 @@ async def _empty(conn: AsyncConnection) -> None:
         await conn.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
     await conn.execute(
         "TRUNCATE ledger, entries, notices, alerts, cases, case_numbers, last_positions, alert_events,"
-        " silences, maintenance RESTART IDENTITY CASCADE"
+        " silences, maintenance, contacts, contact_failures RESTART IDENTITY CASCADE"
     )
     for table in ("ledger", "entries"):
         await conn.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")

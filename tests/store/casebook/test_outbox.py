@@ -15,7 +15,8 @@ from alerts.notice import MOST_ATTEMPTS, Notice, Permanent, Temporary, contact_k
 from devices.site import Site
 from store.casebook import act, case_notices, record_command_ack, report_case
 from store.database import open_pool
-from store.notices import due_notices, enqueue, enqueue_to_unit, mark_failed, mark_sent
+from store.notices import enqueue, enqueue_to_unit
+from store.outbox import due_notices, mark_failed, mark_sent
 
 NOW = datetime(2026, 11, 20, 2, 30, tzinfo=UTC)
 OPERATOR = Actor("zhang", "operator")
