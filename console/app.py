@@ -18,6 +18,9 @@ from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 
 from console.api.alerts import alerts
+from console.api.around import around
+from console.api.assessment import assessment, assessment_pages
+from console.api.attachments import attachments
 from console.api.backtests import backtests
 from console.api.cases import cases
 from console.api.categories import categories
@@ -30,12 +33,14 @@ from console.api.me import me, session
 from console.api.ownership import ownership
 from console.api.probes import probes
 from console.api.rejects import rejects
+from console.api.reports import reports
 from console.api.silences import silences
 from console.api.site import site
 from console.desk import Checks, Desk, GroundCache
 from console.errors import add_handlers, plain_traceback
 from console.feed import StoreFeed
 from console.guard import Guard, security_headers
+from console.intake import Intake, tidy_always
 from console.live import Live
 from console.pages import STATIC, Files, pages
 from console.replay import Publish, publisher
@@ -51,8 +56,10 @@ TAGS: Final = [
     {"name": "silences", "description": "What is kept from being told, and planned maintenance. 静默与检修"},
     {"name": "backtests", "description": "What other thresholds would have alerted. 回测"},
     {"name": "cases", "description": "What people handle. 事件"},
+    {"name": "reports", "description": "What people saw: taken in once, with pictures. 上报"},
     {"name": "ownership", "description": "Cases that are nobody's, and the joint decision. 权属认定"},
     {"name": "duties", "description": "Who is responsible for what where. 职责清单"},
+    {"name": "assessment", "description": "The figures of units and areas. 考核"},
     {"name": "rejects", "description": "Messages that could not be taken in. 被拒消息"},
     {"name": "live", "description": "What happens now, by server-sent events. 实时推送"},
     {"name": "monitoring", "description": "For a monitor; no log-in. 运行监测"},
@@ -76,6 +83,7 @@ def create_app(
     tile_attribution: str = "",
     session_hours: float = 12.0,
     secure_cookie: bool = False,
+    intake: Intake | None = None,
     static: Path = STATIC,
     frame: float = 1.0,
     beat: float = 15.0,
@@ -94,10 +102,10 @@ def create_app(
     """
     if session_hours <= 0:
         raise ValueError(f"session_hours {session_hours} must be positive")
-    headers = security_headers(tile_url, https=secure_cookie)
+    headers, intake = security_headers(tile_url, https=secure_cookie), intake or Intake()
     grounds = GroundCache(pool)
     live = Live(pool, database_url, StoreFeed(pool, grounds), frame=frame, beat=beat, backlog=backlog)
-    app = _bare_app(headers)
+    app = _bare_app(headers, {} if intake.media is None else {"/api/v1/attachments": intake.media.most_bytes})
     app.state.desk = Desk(
         pool=pool,
         live=live,
@@ -109,6 +117,7 @@ def create_app(
         tile_attribution=tile_attribution,
         session_hours=session_hours,
         secure_cookie=secure_cookie,
+        intake=intake,
     )
     app.state.security_headers, app.state.files = headers, Files(directory=static)
     add_handlers(app)
@@ -123,9 +132,14 @@ def create_app(
         backtests,
         dispatch,
         cases,
+        around,
+        reports,
+        attachments,
         letters,
         ownership,
         duties,
+        assessment,
+        assessment_pages,
         rejects,
         stream,
         probes,
@@ -136,7 +150,7 @@ def create_app(
     return app
 
 
-def _bare_app(headers: dict[str, str]) -> FastAPI:
+def _bare_app(headers: dict[str, str], larger: dict[str, int]) -> FastAPI:
     """The application without its routes: what it says of itself, and what stands before every request."""
     return FastAPI(
         title="PatrolGrid",
@@ -151,7 +165,7 @@ def _bare_app(headers: dict[str, str]) -> FastAPI:
         lifespan=_lifespan,
         middleware=[
             Middleware(Timed),
-            Middleware(Guard, headers=headers),
+            Middleware(Guard, headers=headers, larger=larger),
             Middleware(GZipMiddleware, minimum_size=2048, compresslevel=4),
         ],
     )
@@ -159,21 +173,26 @@ def _bare_app(headers: dict[str, str]) -> FastAPI:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Keep the hub of the live stream running beside the requests."""
-    live: Live = app.state.desk.live
-    task = asyncio.create_task(live.run(), name="live")
-    task.add_done_callback(_ended)
+    """Keep the hub of the live stream and the tidying of intake running beside the requests."""
+    desk: Desk = app.state.desk
+    tasks = [
+        asyncio.create_task(desk.live.run(), name="live"),
+        asyncio.create_task(tidy_always(desk.pool, desk.intake), name="tidy"),
+    ]
+    for task in tasks:
+        task.add_done_callback(_ended)
     try:
         yield
     finally:
-        live.close()
-        task.cancel()
-        await asyncio.wait([task])  # a failure was told when it happened
+        desk.live.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)  # a failure was told when it happened
 
 
 def _ended(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
-        log.error("live_failed", traceback=plain_traceback(error))
+        log.error(f"{task.get_name()}_failed", traceback=plain_traceback(error))
 
 
 class ConsoleServer(uvicorn.Server):

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from itertools import groupby
 from operator import attrgetter
 
 from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 
-from alerts.assessment import ROUND_ENDS, Facts, Rounds, facts_from
+from alerts.assessment import ROUND_ENDS, By, Facts, Rounds, facts_from
 from alerts.case import Entry
+from alerts.digest import Digest, digest
+from devices.site import Site
 
 _CONCERNED = """
     SELECT id FROM cases WHERE opened_at >= %(since)s AND opened_at < %(until)s
@@ -62,3 +64,22 @@ async def rounds_made(conn: AsyncConnection, since: datetime, until: datetime) -
     async with conn.cursor(row_factory=dict_row) as cursor:
         await cursor.execute(_ROUNDS, {"since": since, "until": until, "ends": ROUND_ENDS})
         return [Rounds(**row) for row in await cursor.fetchall()]
+
+
+async def read_digest(
+    conn: AsyncConnection,
+    site: Site,
+    by: By,
+    since: datetime,
+    until: datetime,
+    seen: Callable[[str | None, str | None], bool] = lambda area, unit: True,
+    now: datetime | None = None,
+) -> Digest:
+    """The digest of a stretch beside that before it. ``seen`` (area, unit) says what of it is to be counted."""
+    earlier = since - (until - since)
+    both = []
+    for begin, end in ((since, until), (earlier, since)):
+        facts = [case for case in await case_facts(conn, begin, end) if seen(case.area, case.unit)]
+        rounds = [done for done in await rounds_made(conn, begin, end) if seen(done.area, done.unit)]
+        both.append((facts, rounds))
+    return digest(site, by, since, until, both[0], both[1], now or datetime.now(UTC))
