@@ -12,6 +12,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from alerts.duty import DutyMatrix
 from alerts.rules import Rule
+from console.intake import Intake
 from console.live import Live
 from console.replay import Publish
 from console.throttle import Throttle
@@ -71,9 +72,11 @@ class Desk:
     tile_attribution: str
     session_hours: float
     secure_cookie: bool
+    intake: Intake = field(default_factory=Intake)
     # Tries by name are counted in the store. This is against one address that tries many names; a centre may share one.
     failures: Throttle = field(default_factory=lambda: Throttle(50, 300.0))
     hashing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))  # a log-in holds a connection
+    painting: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))  # a large picture 120 MB and more
 
     async def ground(self) -> Ground:
         """The site and rules as they are now."""

@@ -13,7 +13,7 @@ from console.errors import BY_STATUS, Problem
 
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 LARGEST_BODY: Final = 64 * 1024  # bytes; the largest honest body is a note
-LARGER: Final = {"/api/v1/duties/import": 8 * 2**20}
+LARGER: Final = {"/api/v1/duties/import": 8 * 2**20, "/api/v1/attachments": 8 * 2**20}
 """Routes that take files, by path, and how large these may be. Such a route reads its body only after the log-in."""
 
 
@@ -71,9 +71,10 @@ def from_our_pages(headers: Mapping[str, str]) -> bool:
 class Guard:
     """ASGI middleware; outermost, so that its headers are on every answer including failures."""
 
-    def __init__(self, app: ASGIApp, headers: Mapping[str, str]) -> None:
+    def __init__(self, app: ASGIApp, headers: Mapping[str, str], larger: Mapping[str, int] | None = None) -> None:
         self._app = app
         self._headers = dict(headers)
+        self._larger = {**LARGER, **(larger or {})}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -92,7 +93,7 @@ class Guard:
         if problem is not None:
             await problem.response()(scope, receive, send_with_headers)
             return
-        await self._app(scope, _limited(receive, _largest(scope)), send_with_headers)
+        await self._app(scope, _limited(receive, self._largest(scope)), send_with_headers)
 
     def _refusal(self, scope: Scope) -> Problem | None:
         headers = Headers(scope=scope)
@@ -100,13 +101,12 @@ class Guard:
             zh, en = "拒绝来自其他网站的请求", "A request from another site is refused"
             return Problem(403, "other_site", zh, en)
         length = headers.get("content-length", "0")
-        if not length.isdecimal() or int(length) > _largest(scope):
+        if not length.isdecimal() or int(length) > self._largest(scope):
             return Problem(413, *BY_STATUS[413])
         return None
 
-
-def _largest(scope: Scope) -> int:
-    return LARGER.get(scope["path"], LARGEST_BODY)
+    def _largest(self, scope: Scope) -> int:
+        return self._larger.get(scope["path"], LARGEST_BODY)
 
 
 def _limited(receive: Receive, most: int) -> Receive:

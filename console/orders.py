@@ -15,6 +15,11 @@ Name = Annotated[str, Field(min_length=1, max_length=100)]
 Note = Annotated[str, Field(min_length=1, max_length=2000, description="What a person writes to it")]
 
 
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+"""The name of a picture, as its upload gives it."""
+Photos = Annotated[tuple[Sha256, ...], Field(max_length=9, description="Pictures that the account has sent, by name")]
+
+
 class Order(BaseModel):
     """Base of everything that is taken in: an unknown field is an error, not a silent loss."""
 
@@ -78,8 +83,9 @@ class Action(Order):
     into: int | None = Field(None, ge=1, le=2**63 - 1, description="Id of the case that goes on")
     resolution: Literal["on_spot", "followed_up"] | None = None
     participants: list[Name] | None = Field(None, max_length=20, description="Who decided together")
+    attachments: Photos = ()
 
     def wish(self) -> dict[str, Any]:
         """What goes with the action beside the note, as the casebook takes it."""
-        given = self.model_dump(exclude={"action", "version", "note"}, exclude_none=True)
+        given = self.model_dump(exclude={"action", "version", "note", "attachments"}, exclude_none=True)
         return {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}

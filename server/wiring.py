@@ -7,6 +7,8 @@ import gc
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from datetime import timedelta
+from pathlib import Path
 from socket import socket
 from uuid import uuid4
 
@@ -16,7 +18,9 @@ import uvicorn
 from psycopg_pool import AsyncConnectionPool
 from starlette.applications import Starlette
 
+from alerts.duplicates import Nearness
 from console.app import ConsoleServer, create_app
+from console.intake import Intake
 from server.backtest_jobs import BacktestJobs
 from server.publisher import Publisher
 from server.services import Addresses
@@ -24,6 +28,7 @@ from server.settings import Settings
 from server.telemetry import Checks, worker_app
 from server.worker import Ground, Worker
 from store.database import listen, migrate, open_pool, pending
+from store.media import Media
 from store.registry import load_duty, load_rules, load_shares, load_site
 
 log = structlog.get_logger()
@@ -127,8 +132,19 @@ def _console(
         tile_attribution=settings.tile_attribution,
         session_hours=settings.session_hours,
         secure_cookie=settings.secure_cookie,
+        intake=_intake(settings),
     )
     return _Console(app, settings.http_host, settings.http_port)
+
+
+def _intake(settings: Settings) -> Intake:
+    folder = Path(settings.media_dir) if settings.media_dir else settings.data_dir / "media"
+    return Intake(
+        Media(folder, settings.photo_bytes, settings.photo_pixels),
+        Nearness(settings.similar_metres, timedelta(hours=settings.similar_hours)),
+        answers_kept=timedelta(days=settings.key_days),
+        callers_kept=timedelta(days=settings.caller_days),
+    )
 
 
 def _monitor(settings: Settings, checks: Checks) -> _Embedded:

@@ -96,13 +96,14 @@ async def shown_in(conn: AsyncConnection, name: str, account: int) -> Shown | No
 
 async def clear_unused(conn: AsyncConnection, media: Media, now: datetime, unused_for: timedelta = UNUSED_FOR) -> int:
     """Take away the pictures that no entry shows and nobody has sent lately; how many. Call it in no transaction."""
-    cursor = await conn.execute(
-        "SELECT encode(sha256, 'hex') FROM attachments a WHERE NOT EXISTS"
-        " (SELECT FROM case_attachments c WHERE c.sha256 = a.sha256)"
-        " AND NOT EXISTS (SELECT FROM uploads u WHERE u.sha256 = a.sha256 AND u.at > %s)",
-        (now - unused_for,),
-    )
-    names = [name for (name,) in await cursor.fetchall()]
+    async with conn.transaction():
+        cursor = await conn.execute(
+            "SELECT encode(sha256, 'hex') FROM attachments a WHERE NOT EXISTS"
+            " (SELECT FROM case_attachments c WHERE c.sha256 = a.sha256)"
+            " AND NOT EXISTS (SELECT FROM uploads u WHERE u.sha256 = a.sha256 AND u.at > %s)",
+            (now - unused_for,),
+        )
+        names = [name for (name,) in await cursor.fetchall()]
     return sum([await _clear(conn, media, name, now - unused_for) for name in names])
 
 

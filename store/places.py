@@ -79,11 +79,17 @@ async def similar_cases(
 
 
 async def place_history(
-    conn: AsyncConnection, lon: float, lat: float, now: datetime, *, metres: float = HISTORY_METRES
+    conn: AsyncConnection,
+    lon: float,
+    lat: float,
+    now: datetime,
+    *,
+    metres: float = HISTORY_METRES,
+    but: int | None = None,
 ) -> History:
     """Open and ended cases near a place in the last twelve months; what was merged counts with the case it went into.
 
-    Of an area's border it knows nothing: leave out the cases that may not be seen.
+    ``but`` leaves out one case, by id. Of areas it knows nothing: show no case to whom it may not be shown.
     """
     since = now - HISTORY_SPAN
     box = box_around(lon, lat, metres)
@@ -95,7 +101,7 @@ async def place_history(
     near = [
         (opened, case_id, kind, going_on, far)
         for case_id, kind, at_lon, at_lat, opened, going_on in await cursor.fetchall()
-        if (far := float(distance(lon, lat, at_lon, at_lat))) <= metres
+        if case_id != but and (far := float(distance(lon, lat, at_lon, at_lat))) <= metres
     ]
     away = {case_id: far for _, case_id, _, _, far in near}
     newest = [case_id for _, case_id, *_ in sorted(near, reverse=True)[:MOST_LISTED]]

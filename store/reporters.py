@@ -128,12 +128,13 @@ async def counted(conn: AsyncConnection, case_ids: Sequence[int]) -> dict[int, i
 
 async def forget_callers(conn: AsyncConnection, now: datetime, kept_for: timedelta) -> int:
     """Blank the names and contacts of callers whose case ended that long ago; how many. The reports stay."""
-    cursor = await conn.execute(
-        "UPDATE reporters r SET name = '', contact = '' FROM cases c WHERE c.id = r.case_id"
-        " AND (r.name <> '' OR r.contact <> '') AND c.closed_at < %s",
-        (now - kept_for,),
-    )
-    return cursor.rowcount
+    async with conn.transaction():
+        cursor = await conn.execute(
+            "UPDATE reporters r SET name = '', contact = '' FROM cases c WHERE c.id = r.case_id"
+            " AND (r.name <> '' OR r.contact <> '') AND c.closed_at < %s",
+            (now - kept_for,),
+        )
+        return cursor.rowcount
 
 
 async def _read(conn: AsyncConnection, rest: str, arguments: Sequence[object]) -> list[Reporter]:

@@ -13,6 +13,7 @@ from alerts.case import Case, Refused
 from alerts.chain import offers
 from alerts.opening import area_at
 from console.answers import alert_out, case_out, notice_out
+from console.api.photos import claimed
 from console.api.refusals import LOGGED_IN, refusals, refused
 from console.auth import Anyone, Caller, Staff
 from console.case_filter import CaseFilter
@@ -63,7 +64,7 @@ async def read_cases(caller: Anyone, desk: TheDesk, asked: Annotated[CaseFilter,
             limit=asked.limit,
             before=asked.before,
         )
-        items = await _out(conn, found)
+        items = await cases_out(conn, found)
     return CasePage(items=items, next=more)
 
 
@@ -89,7 +90,7 @@ async def report(order: NewCase, caller: Staff, desk: TheDesk) -> CaseOut:
             )
         except Refused as refusal:
             raise refused(refusal) from refusal
-        return (await _out(conn, [case]))[0]
+        return (await cases_out(conn, [case]))[0]
 
 
 @cases.get("/{case_id}", summary="A case with its whole story", responses=refusals(404))
@@ -102,6 +103,8 @@ async def read_case(case_id: CaseId, caller: Anyone, desk: TheDesk) -> CaseDetai
 @cases.post("/{case_id}/actions", summary="Move a case on", responses=refusals(404, 409))
 async def take_action(case_id: CaseId, order: Action, caller: Staff, desk: TheDesk) -> CaseDetail:
     """One of the `actions` that the case offers. 409 says why not: not from this status, or somebody was faster.
+
+    `attachments` are shown by the entry that this makes.
 
     A unit that hands a case on may not see it afterwards; the answer still shows what was done. Both cases of a merge
     must be such as the account may see.
@@ -119,6 +122,7 @@ async def take_action(case_id: CaseId, order: Action, caller: Staff, desk: TheDe
             await seen(conn, order.into, caller)
     async with desk.pool.connection() as conn:
         try:
+            photos = await claimed(conn, desk, order.attachments, caller)
             case = await act(
                 conn,
                 case_id,
@@ -127,6 +131,7 @@ async def take_action(case_id: CaseId, order: Action, caller: Staff, desk: TheDe
                 note=order.note or "",
                 version=order.version,
                 data=order.wish(),
+                photos=photos,
             )
         except Refused as refusal:
             raise refused(refusal) from refusal
@@ -142,7 +147,7 @@ async def seen(conn: AsyncConnection, case_id: int, caller: Caller) -> Case:
     return case
 
 
-async def _out(conn: AsyncConnection, found: Sequence[Case]) -> list[CaseOut]:
+async def cases_out(conn: AsyncConnection, found: Sequence[Case]) -> list[CaseOut]:
     owners = await account_names(conn, (case.owner for case in found))
     now = datetime.now(UTC)
     return [case_out(case, owners, now) for case in found]
@@ -150,7 +155,7 @@ async def _out(conn: AsyncConnection, found: Sequence[Case]) -> list[CaseOut]:
 
 async def _detail(conn: AsyncConnection, case: Case, caller: Caller) -> CaseDetail:
     return CaseDetail(
-        case=(await _out(conn, [case]))[0],
+        case=(await cases_out(conn, [case]))[0],
         entries=[EntryOut.model_validate(entry) for entry in await case_entries(conn, case.id)],
         alerts=[alert_out(alert) for alert in await case_alerts(conn, case.id)],
         notices=[notice_out(notice) for notice in await case_notices(conn, case.id)],

@@ -22,6 +22,10 @@ _STATUS: Final = {
     "no_such_action": 422,
     "weak_password": 422,
     "same_password": 422,
+    "no_picture": 422,
+    "wrong_picture": 422,
+    "too_large_picture": 413,
+    "key_reused": 422,
 }
 """By the code of a :class:`Refused`; any other (state, stale) is a conflict with how things stand."""
 

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from pathlib import Path
 from socket import socket
 from typing import Any
 
@@ -21,6 +22,7 @@ from psycopg_pool import AsyncConnectionPool
 from alerts.alert import Alert
 from alerts.rules import Rule, rule_to
 from console.app import ConsoleServer, create_app
+from console.intake import Intake
 from detectors.base import Finding, Sentence
 from devices.readings import FIX, SAMPLE, SIGHTING, rows
 from devices.registry import Device
@@ -28,6 +30,7 @@ from devices.site import Area, Season, Site, Unit, Zone, micros
 from devices.site_contents import SiteFolder
 from store.accounts import create_account
 from store.casebook import record_findings
+from store.media import Media
 from store.readings import write_batch
 from store.registry import load_duty, load_site
 from store.rejects import Reject, write_rejects
@@ -99,6 +102,8 @@ PEOPLE: dict[str, dict[str, Any]] = {
     "town_operator": {"role": "operator", "area": TOWN},
     "lake_viewer": {"role": "viewer", "area": LAKE},
     "lake_police": {"role": "unit", "unit": "police", "area": LAKE},
+    "grid": {"role": "grid", "area": LAKE},
+    "town_grid": {"role": "grid", "area": TOWN},
 }
 
 
@@ -133,13 +138,15 @@ ALL = {"viewer", "operator", "unit", "supervisor", "admin"}
 STAFF = ALL - {"viewer"}
 DESK = {"operator", "supervisor", "admin"}
 CHIEF = {"supervisor", "admin"}
-PUBLIC: set[str] = ALL | {"nobody"}
+KNOWN = ALL | {"grid"}
+REPORTERS = STAFF | {"grid"}
+PUBLIC: set[str] = KNOWN | {"nobody"}
 
 RULES: dict[tuple[str, str], set[str]] = {
     ("POST", "/api/v1/session"): PUBLIC,
     ("DELETE", "/api/v1/session"): PUBLIC,
-    ("GET", "/api/v1/me"): ALL,
-    ("POST", "/api/v1/me/password"): ALL,
+    ("GET", "/api/v1/me"): KNOWN,
+    ("POST", "/api/v1/me/password"): KNOWN,
     ("GET", "/api/v1/site"): ALL,
     ("GET", "/api/v1/categories"): ALL,
     ("GET", "/api/v1/devices"): ALL,
@@ -160,6 +167,17 @@ RULES: dict[tuple[str, str], set[str]] = {
     ("POST", "/api/v1/cases"): STAFF,
     ("GET", "/api/v1/cases/{case_id}"): ALL,
     ("POST", "/api/v1/cases/{case_id}/actions"): STAFF,
+    ("GET", "/api/v1/cases/{case_id}/reporters"): ALL,
+    ("GET", "/api/v1/cases/{case_id}/similar"): ALL,
+    ("GET", "/api/v1/cases/{case_id}/history"): ALL,
+    ("POST", "/api/v1/reports"): REPORTERS,
+    ("GET", "/api/v1/reports"): REPORTERS,
+    ("GET", "/api/v1/reports/form"): REPORTERS,
+    ("POST", "/api/v1/reports/similar"): REPORTERS,
+    ("GET", "/api/v1/reports/{report_id}"): REPORTERS,
+    ("POST", "/api/v1/reports/{report_id}/notes"): REPORTERS,
+    ("POST", "/api/v1/attachments"): REPORTERS,
+    ("GET", "/api/v1/attachments/{sha256}"): KNOWN,
     ("GET", "/api/v1/cases/{case_id}/candidates"): DESK,
     ("GET", "/api/v1/cases/{case_id}/letters"): ALL,
     ("GET", "/api/v1/cases/{case_id}/letters/{seq}"): ALL,
@@ -182,8 +200,10 @@ RULES: dict[tuple[str, str], set[str]] = {
     ("GET", "/healthz"): PUBLIC,
     ("GET", "/readyz"): PUBLIC,
     ("GET", "/login"): PUBLIC,
+    ("GET", "/report"): PUBLIC,
+    ("GET", "/report-worker.js"): PUBLIC,
     ("GET", "/static"): PUBLIC,
-    ("GET", "/"): ALL,  # the others are sent to /login
+    ("GET", "/"): KNOWN,  # the others are sent to /login
 }
 
 
@@ -212,10 +232,19 @@ def sent() -> Sent:
 
 
 @pytest.fixture
-def app(pool: AsyncConnectionPool[AsyncConnection], database_url: str, tokens: dict[str, str], sent: Sent) -> FastAPI:
+def media(tmp_path: Path) -> Media:
+    """Small pictures only."""
+    return Media(tmp_path / "media", most_bytes=200_000, most_pixels=1_000_000)
+
+
+@pytest.fixture
+def app(
+    pool: AsyncConnectionPool[AsyncConnection], database_url: str, tokens: dict[str, str], sent: Sent, media: Media
+) -> FastAPI:
     return create_app(
         pool,
         database_url=database_url,
+        intake=Intake(media),
         publish=sent.publish,
         frame=0.2,
         beat=0.5,

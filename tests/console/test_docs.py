@@ -19,15 +19,20 @@ from console.app import ConsoleServer
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = ["api.md", "api.zh-CN.md"]
 ROLES = {"viewer", "operator", "unit", "supervisor", "admin"}
+GRID = {"grid"}
 WHO = {
-    "everybody": ROLES | {"nobody"},
+    "everybody": ROLES | GRID | {"nobody"},
     "all roles": ROLES,
+    "all roles, grid": ROLES | GRID,
     "all but viewer": ROLES - {"viewer"},
+    "all but viewer, grid": (ROLES - {"viewer"}) | GRID,
     "operator, supervisor, admin": {"operator", "supervisor", "admin"},
     "supervisor, admin": {"supervisor", "admin"},
-    "所有人": ROLES | {"nobody"},
+    "所有人": ROLES | GRID | {"nobody"},
     "各角色": ROLES,
+    "各角色、网格员": ROLES | GRID,
     "除观察员外": ROLES - {"viewer"},
+    "除观察员外、网格员": (ROLES - {"viewer"}) | GRID,
     "值班员、督办员、管理员": {"operator", "supervisor", "admin"},
     "督办员、管理员": {"supervisor", "admin"},
 }

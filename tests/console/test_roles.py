@@ -34,7 +34,15 @@ def test_every_route_has_a_rule(app: FastAPI, rules: Rules) -> None:
 async def ask(person: httpx.AsyncClient, method: str, path: str, **more: Any) -> httpx.Response:
     """Ask for things that do not exist, with an empty body: who may ask is told so, and nothing is changed."""
     address = path.format(
-        code="T1", seq=1, alert_id=10**9, case_id=10**9, reject_id=10**9, silence_id=10**9, window_id=10**9
+        code="T1",
+        sha256="0" * 64,
+        report_id=10**9,
+        seq=1,
+        alert_id=10**9,
+        case_id=10**9,
+        reject_id=10**9,
+        silence_id=10**9,
+        window_id=10**9,
     )
     return await person.request(method, address, **({"json": {}} if method == "POST" else {}), **more)
 
@@ -52,7 +60,7 @@ def problem(allowed: set[str], method: str, path: str, who: str, answer: httpx.R
     return None if (answer.status_code, error["code"]) == expected and error["zh"] and error["en"] else told
 
 
-@pytest.mark.parametrize("who", ["nobody", "viewer", "operator", "unit", "supervisor", "admin"])
+@pytest.mark.parametrize("who", ["nobody", "viewer", "operator", "unit", "supervisor", "admin", "grid"])
 async def test_every_route_for_a_role(app: FastAPI, client: Clients, rules: Rules, who: str) -> None:
     app.state.desk.live.close()  # a stream has no end: with its hub closed it answers 503 to whom it would let in
     problems = []

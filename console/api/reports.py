@@ -1,0 +1,312 @@
+"""Reports: what people see, taken in once however often it is sent, and how the own ones stand."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final
+
+import shapely
+from fastapi import APIRouter, Header, Path, status
+from fastapi.responses import JSONResponse
+from psycopg import AsyncConnection
+
+from alerts.case import Case, Refused
+from alerts.duplicates import Happening
+from console.answers import number
+from console.api.categories import read_categories
+from console.api.paging import Before, Limit
+from console.api.photos import claimed
+from console.api.refusals import LOGGED_IN, refusals, refused
+from console.auth import Caller, Reporters
+from console.desk import Desk, Ground, TheDesk
+from console.errors import not_found
+from console.models import Text
+from console.models_intake import (
+    AttachmentOut,
+    KindCount,
+    NewReport,
+    NewReportNote,
+    OwnNote,
+    PhotoLimits,
+    PlaceOrder,
+    PlaceOut,
+    ReportDetail,
+    ReportForm,
+    ReportOut,
+    ReportPage,
+    ReportTaken,
+    SimilarOut,
+)
+from console.orders import Order
+from devices.site import Site
+from store.answers import LEAST_KEY, MOST_KEY, answer_once, request_digest
+from store.cases import act, read_cases
+from store.entries import case_entries
+from store.intake import AHEAD, Report, take_report
+from store.photos import MOST_PHOTOS
+from store.places import History, Similar, place_history, similar_cases
+from store.reporters import Caller as PhoneCaller
+from store.reporters import Reporter, counted, own_report, own_reports
+
+reports = APIRouter(prefix="/api/v1/reports", tags=["reports"], responses=refusals(*LOGGED_IN))
+
+REPLAYED: Final = "Idempotency-Replayed"
+Key = Annotated[
+    str,
+    Header(
+        alias="Idempotency-Key",
+        min_length=LEAST_KEY,
+        max_length=MOST_KEY,
+        pattern=r"^[!-~]+$",
+        description="Made by who sends, new for each report: with the same key it is taken in once",
+        examples=["0b8f6a5e-6f0a-4c55-9f0e-3f4f3b1c9a11"],
+    ),
+]
+ReportId = Annotated[int, Path(ge=1, le=2**63 - 1, description="The report's id")]
+
+
+@reports.post(
+    "",
+    summary="Report what was seen",
+    status_code=status.HTTP_201_CREATED,
+    response_model=ReportTaken,
+    responses=refusals(404),
+)
+async def report(order: NewReport, key: Key, caller: Reporters, desk: TheDesk) -> JSONResponse:
+    """A case, or with `same_as` one more report of a case that goes on.
+
+    The same key with the same body gives the same answer again, with `Idempotency-Replayed: true`, and does nothing;
+    with another body it is refused. A refusal keeps no key. Keys are forgotten after `PATROLGRID_KEY_DAYS`.
+    """
+    ground = await desk.ground()
+
+    async def work(conn: AsyncConnection) -> ReportTaken:
+        photos = await claimed(conn, desk, order.attachments, caller)
+        taken = await take_report(
+            conn,
+            _report(order, caller, photos),
+            caller.account,
+            site=ground.site,
+            duty=ground.duty,
+            limits=desk.intake.near,
+            sees=lambda case: caller.sight.case(case.area, case.unit, case.called),
+        )
+        (newest,), _ = await own_reports(conn, caller.account.id, 1, None)
+        (out,) = await _out(conn, [newest], ground)
+        here = _happening(order)
+        similar = [] if taken.joined else await similar_cases(conn, here, desk.intake.near, but=taken.case.id)
+        return ReportTaken(report=out, similar=[_similar(one, caller) for one in similar])
+
+    return await _once("reports", order, key, caller, desk, work)
+
+
+@reports.get("", summary="The own reports, newest first")
+async def read_reports(caller: Reporters, desk: TheDesk, limit: Limit = 20, before: Before = None) -> ReportPage:
+    """What this account reported, and how the cases stand."""
+    ground = await desk.ground()
+    async with desk.pool.connection() as conn:
+        found, more = await own_reports(conn, caller.account.id, limit, before)
+        return ReportPage(items=await _out(conn, found, ground), next=more)
+
+
+@reports.get("/form", summary="What a page needs to take a report")
+async def read_form(caller: Reporters, desk: TheDesk) -> ReportForm:
+    """The kinds of event, waters and no-fishing zones to know the place by, what a picture may be."""
+    ground, media = await desk.ground(), desk.intake.media
+    shores = [zone for zone in ground.site.zones.values() if zone.kind in ("water", "no_fishing")]
+    features = [
+        {
+            "type": "Feature",
+            "properties": {"kind": zone.kind, "name": zone.name, "name_en": zone.name_en},
+            "geometry": shapely.geometry.mapping(zone.geometry),
+        }
+        for zone in sorted(shores, key=lambda zone: zone.code)
+    ]
+    return ReportForm(
+        name=ground.site.name,
+        name_en=ground.site.name_en,
+        kinds=await read_categories(caller, desk),
+        bounds=_bounds(ground.site),
+        shores={"type": "FeatureCollection", "features": features},
+        tile_url=desk.tile_url,
+        tile_attribution=desk.tile_attribution,
+        photos=PhotoLimits(most=MOST_PHOTOS, bytes=media.most_bytes if media else 0),
+    )
+
+
+@reports.post("/similar", summary="What is known of a place before reporting")
+async def ask_place(order: PlaceOrder, caller: Reporters, desk: TheDesk) -> PlaceOut:
+    """Open cases that may be the same, and how often which kind happened there in the last twelve months."""
+    ground, now = await desk.ground(), datetime.now(UTC)
+    async with desk.pool.connection() as conn:
+        similar = await similar_cases(conn, _happening(order), desk.intake.near)
+        history = await place_history(conn, order.lon, order.lat, now)
+    return PlaceOut(
+        similar=[_similar(one, caller) for one in similar],
+        metres=history.metres,
+        since=history.since,
+        kinds=kind_counts(history, ground),
+    )
+
+
+@reports.get("/{report_id}", summary="One of the own reports", responses=refusals(404))
+async def read_report(report_id: ReportId, caller: Reporters, desk: TheDesk) -> ReportDetail:
+    """With the notes and pictures that were added to it."""
+    ground = await desk.ground()
+    async with desk.pool.connection() as conn:
+        return await _detail(conn, await _own(conn, report_id, caller), caller, ground)
+
+
+@reports.post(
+    "/{report_id}/notes",
+    summary="Add to an own report",
+    status_code=status.HTTP_201_CREATED,
+    response_model=ReportDetail,
+    responses=refusals(404, 409),
+)
+async def add_note(
+    report_id: ReportId, order: NewReportNote, key: Key, caller: Reporters, desk: TheDesk
+) -> JSONResponse:
+    """A note, pictures, or both, in the timeline of the case that goes on. Taken in once, as a report is."""
+    ground = await desk.ground()
+
+    async def work(conn: AsyncConnection) -> ReportDetail:
+        own = await _own(conn, report_id, caller)
+        photos = await claimed(conn, desk, order.attachments, caller)
+        note = order.note or ("补充照片 / more pictures" if photos else "")
+        await act(conn, own.case_id, "note", caller.account.actor, note=note, photos=photos)
+        return await _detail(conn, own, caller, ground)
+
+    return await _once(f"reports/{report_id}/notes", order, key, caller, desk, work)
+
+
+def kind_counts(history: History, ground: Ground) -> list[KindCount]:
+    """The counts of a place by kind, with the kinds' names."""
+    return [
+        KindCount(
+            category=kind.category,
+            name=Text.model_validate(ground.duty.categories.name(kind.category)),
+            total=kind.total,
+            open=kind.open,
+            last=kind.last,
+        )
+        for kind in history.kinds
+    ]
+
+
+async def _once(
+    route: str,
+    order: Order,
+    key: str,
+    caller: Caller,
+    desk: Desk,
+    work: Callable[[AsyncConnection], Awaitable[ReportTaken | ReportDetail]],
+) -> JSONResponse:
+    digest = request_digest(route, order.model_dump(mode="json"))
+    async with desk.pool.connection() as conn:
+
+        async def worked() -> Any:
+            return (await work(conn)).model_dump(mode="json")
+
+        try:
+            answer = await answer_once(conn, caller.account.id, key, digest, worked, datetime.now(UTC))
+        except Refused as refusal:
+            raise refused(refusal) from refusal
+    headers = {REPLAYED: "true"} if answer.again else {}
+    return JSONResponse(answer.content, status_code=status.HTTP_201_CREATED, headers=headers)
+
+
+def _report(order: NewReport, caller: Caller, photos: tuple[Any, ...]) -> Report:
+    plain = ("category", "lon", "lat", "note", "title", "severity", "accuracy", "seen", "on_spot", "same_as")
+    return Report(
+        **{name: getattr(order, name) for name in plain},
+        origin="phone" if caller.account.role == "grid" else order.origin,
+        caller=PhoneCaller(order.caller_name, order.caller_contact),
+        photos=photos,
+    )
+
+
+def _happening(order: PlaceOrder) -> Happening:
+    now = datetime.now(UTC)
+    at = now if order.seen is None or order.seen > now + AHEAD else order.seen
+    return Happening(order.category, order.lon, order.lat, at, order.accuracy or 0.0)
+
+
+def _similar(one: Similar, caller: Caller) -> SimilarOut:
+    case, sight = one.case, caller.sight
+    return SimilarOut(
+        case_id=case.id,
+        number=case.number,
+        category=case.category,
+        title=Text.model_validate(case.title) if sight.case(case.area, case.unit, case.called) else None,
+        status=case.status,
+        likeness=round(one.likeness, 3),
+        distance=round(one.distance, 1),
+        last=one.last,
+        reporters=one.reporters,
+    )
+
+
+async def _own(conn: AsyncConnection, report_id: int, caller: Caller) -> Reporter:
+    own = await own_report(conn, caller.account.id, report_id)
+    if own is None:
+        raise not_found("该上报", "such report of yours")
+    return own
+
+
+async def _out(conn: AsyncConnection, found: Sequence[Reporter], ground: Ground) -> list[ReportOut]:
+    numbers = sorted({own.case_id for own in found})
+    cases = {case.id: case for case in await read_cases(conn, "WHERE c.id = ANY(%s)", (numbers,))}
+    counts = await counted(conn, numbers)
+    return [_report_out(own, cases[own.case_id], counts[own.case_id], ground) for own in found]
+
+
+def _report_out(own: Reporter, case: Case, reporters: int, ground: Ground) -> ReportOut:
+    return ReportOut(
+        id=own.id,
+        case_id=case.id,
+        number=case.number,
+        category=case.category,
+        category_name=Text.model_validate(ground.duty.categories.name(case.category)),
+        status=case.status,
+        outcome=case.outcome,
+        closed_at=case.closed_at,
+        reporters=reporters,
+        joined=own.seq > 1 or own.home != own.case_id,
+        note=own.note,
+        on_spot=own.on_spot,
+        at=own.at,
+        received=own.received,
+        lon=number(own.lon, 7),
+        lat=number(own.lat, 7),
+        accuracy=number(own.accuracy, 1),
+        attachments=[AttachmentOut.model_validate(photo) for photo in own.photos],
+    )
+
+
+async def _detail(conn: AsyncConnection, own: Reporter, caller: Caller, ground: Ground) -> ReportDetail:
+    entries = [
+        entry
+        for case_id in sorted({own.home, own.case_id})
+        for entry in await case_entries(conn, case_id)
+        if entry.action == "note" and entry.actor == caller.account.name
+    ]
+    notes = [
+        OwnNote(
+            at=entry.at,
+            note=entry.note,
+            attachments=[AttachmentOut.model_validate(photo) for photo in entry.data.get("attachments", ())],
+        )
+        for entry in sorted(entries, key=lambda entry: entry.at)
+    ]
+    (out,) = await _out(conn, [own], ground)
+    return ReportDetail(report=out, notes=notes)
+
+
+def _bounds(site: Site) -> tuple[float, float, float, float] | None:
+    """West, south, east, north of all zones."""
+    if not site.zones:
+        return None
+    west, south, east, north = shapely.total_bounds([zone.geometry for zone in site.zones.values()]).tolist()
+    return west, south, east, north
