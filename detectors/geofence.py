@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import shapely
@@ -23,6 +23,8 @@ from devices.readings import SECOND, Rows
 from devices.registry import Device
 from devices.site import Site, Zone
 from devices.site_plans import VISITED_KINDS
+
+MINUTE: Final = 60 * SECOND  # how often what is past is cleared away
 
 
 @dataclass(slots=True)
@@ -46,7 +48,7 @@ class State:
     passages: Passages
     site: Site | None = None
     zones: dict[str, Zone] = field(default_factory=dict)
-    stays: dict[tuple[int, str, int], Stay] = field(default_factory=dict)  # by device, zone and entering
+    stays: dict[int, dict[tuple[str, int], Stay]] = field(default_factory=dict)  # by device, then by zone and entering
     homes: dict[int, Home] = field(default_factory=dict)  # by device
     newest: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))  # useful fix, by device id
     followed: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(1, bool))  # by device id
@@ -141,7 +143,7 @@ class Geofence:
         state.held.add(batch.fixes, state.followed)
         before = state.clock.frontier
         if (frontier := state.clock.advance(batch, now)) > before:
-            found += self._beats(state, frontier, site)
+            found += self._beats(state, before, frontier, site)
         return found
 
     def _passages(self, zones: list[Zone]) -> Passages:
@@ -154,29 +156,32 @@ class Geofence:
         passages = self._passages(list(state.zones.values()))
         passages.adopt(state.passages)
         state.passages = passages
-        state.stays = {key: stay for key, stay in state.stays.items() if stay.zone.code in state.zones}
+        self._retain(state, lambda stay: stay.zone.code in state.zones)
         state.homes = homes_of(site, self.band, state.homes)
         missing = site.registry.size - len(state.newest)
         state.newest = np.append(state.newest, np.full(max(missing, 0), EARLIEST))
         self._follow(state)
 
     @staticmethod
+    def _retain(state: State, kept: Callable[[Stay], bool]) -> None:
+        found = {d: {key: s for key, s in stays.items() if kept(s)} for d, stays in state.stays.items()}
+        state.stays = {device: stays for device, stays in found.items() if stays}
+
+    @staticmethod
     def _follow(state: State) -> None:
         """Follow the fixes of those inside, and of those who have a home."""
         state.followed = np.zeros(len(state.newest) + 1, bool)
-        inside = [stay.device for stay in state.stays.values() if stay.device < len(state.newest)]
-        state.followed[[*inside, *state.homes]] = True
+        state.followed[[*(d for d in state.stays if d < len(state.newest)), *state.homes]] = True
 
     # ── Visits and passages ─────────────────────────────────────────────────────────────────────────────────────────
     def _note(self, state: State, visits: Rows, site: Site) -> Iterator[Finding]:
         """Take visits that began, ended or were corrected."""
-        for row in visits if len(visits) else ():
-            device, code, at, until = (int(row["device"]), str(row["zone"]), int(row["entered"]), int(row["left"]))
+        for device, code, at, until in visits.tolist():
             zone = state.zones.get(code)
             if zone is None or not self._fences(zone, device_at(site, device), at):
                 continue
-            key = (device, code, at)
-            stay = state.stays.pop(key, None)
+            stays = state.stays.setdefault(device, {})
+            stay = stays.pop((code, at), None)
             if until < 0:
                 yield self._of_stay(Stay(device, zone, at), at, never_there(site, device, zone, at), site, ends=True)
                 continue
@@ -187,8 +192,9 @@ class Geofence:
             if until:
                 lasted = until - at
                 yield self._of_stay(stay, until, left(site, device, zone, until, lasted), site, ends=True)
-            state.stays[key] = stay
-            self._follow(state)
+            stays[code, at] = stay
+            if device < len(state.newest):
+                state.followed[device] = True
 
     @staticmethod
     def _fences(zone: Zone, device: Device | None, at: int) -> bool:
@@ -203,8 +209,8 @@ class Geofence:
         """Somebody went through, unless a visit says so already."""
         device, zone, since, until = passage.device, passage.zone, passage.before.at, passage.behind.at
         visited = any(
-            s.device == device and s.zone is zone and s.entered <= until and (s.left or NEVER) >= since
-            for s in state.stays.values()
+            s.zone.code == zone.code and s.entered <= until and (s.left or NEVER) >= since
+            for s in state.stays.get(device, {}).values()
         )
         if visited or not self._fences(zone, device_at(site, device), until):
             return
@@ -219,22 +225,21 @@ class Geofence:
         yield Finding(self.kind, subject, zone.code, since, until, place.x, place.y, 0.7, sentence, proof)
 
     # ── Beat by beat ────────────────────────────────────────────────────────────────────────────────────────────────
-    def _beats(self, state: State, frontier: int, site: Site) -> Iterator[Finding]:
+    def _beats(self, state: State, before: int, frontier: int, site: Site) -> Iterator[Finding]:
         rows, beat = by_device(state.held.take(frontier)), state.clock.beat
         over = rows["at"] // beat * beat + beat
         for end in np.unique(over).tolist():
             here = rows[over == end]
             np.maximum.at(state.newest, here["device"], here["at"])
             heard = set(here["device"].tolist())
-            for stay in state.stays.values():
-                if stay.device in heard:
+            for device in sorted(heard & state.stays.keys()):
+                for stay in state.stays[device].values():
                     yield from self._dwells(state, stay, end, site)
             for device in sorted(heard & state.homes.keys()):
                 yield from self._at_home(state.homes[device], device, here[here["device"] == device], end, site)
         past = frontier - int(self.memory * SECOND)
-        kept = {key: s for key, s in state.stays.items() if not s.left or max(s.left, s.noted) > past}
-        if len(kept) < len(state.stays):
-            state.stays = kept
+        if frontier // MINUTE != before // MINUTE:
+            self._retain(state, lambda stay: not stay.left or max(stay.left, stay.noted) > past)
             self._follow(state)
 
     def _dwells(self, state: State, stay: Stay, end: int, site: Site) -> Iterator[Finding]:

@@ -5,6 +5,7 @@ Only ways longer than some metres are looked at, so that those on foot cost noth
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -13,7 +14,6 @@ import shapely
 from numpy.typing import NDArray
 
 from detectors.geo import DEGREE, Floats, Ids, ZoneIndex, plane_of
-from detectors.raster import distinct
 from devices.readings import SECOND, Rows
 from devices.site import Zone
 
@@ -54,7 +54,9 @@ class Passages:
     unsure: dict[tuple[int, str], Passage] = field(default_factory=dict)  # told when the next fix does not lead back
 
     def __post_init__(self) -> None:
-        self._tree = shapely.STRtree([zone.geometry for zone in self.zones])
+        self._shapes = np.array([zone.geometry for zone in self.zones], dtype=object)
+        shapely.prepare(self._shapes)
+        self._tree = shapely.STRtree(self._shapes)
         self._index = ZoneIndex(self.zones)  # for its box
 
     def adopt(self, other: Passages) -> None:
@@ -86,17 +88,18 @@ class Passages:
         east = (lon - before_lon) * np.cos(np.radians(lat))
         moved = soon & ~doubtful & (east * east + (lat - before_lat) ** 2 >= (self.depth / DEGREE) ** 2)
         moved &= self._index.near_any(lon, lat, 5_000.0)
-        matter = self._through(np.flatnonzero(moved), before_lon, before_lat, lon, lat)
+        touched = self._through(np.flatnonzero(moved), before_lon, before_lat, lon, lat)
+        matter = set(touched)
         if self.unsure:
             waits = np.fromiter((key[0] for key in self.unsure), np.int64)
-            matter = distinct(np.append(matter, np.flatnonzero(np.isin(device, waits))))
+            matter.update(np.flatnonzero(np.isin(device, waits)).tolist())
         found = []
-        due = [*reversed(matter.tolist())]
+        due = sorted(matter, reverse=True)
         while due:
             i = due.pop()
             before = Spot(int(before_at[i]), float(before_lon[i]), float(before_lat[i]))
             now = Spot(int(at[i]), float(lon[i]), float(lat[i]))
-            found += self._way(int(device[i]), before, now, believed=not doubtful[i])
+            found += self._way(int(device[i]), before, now, touched.get(i, ()))
             more = i + 1 < len(at) and not first[i + 1] and any(key[0] == device[i] for key in self.unsure)
             if more and (not due or due[-1] != i + 1):
                 due.append(i + 1)  # a passage is sure, or not, by the next fix
@@ -115,16 +118,21 @@ class Passages:
             which, device, at = which[order], device[order], at[order]
         return device, at, fixes["lon"][which], fixes["lat"][which]
 
-    def _through(self, ways: Ids, lon0: Floats, lat0: Floats, lon: Floats, lat: Floats) -> Ids:
-        """Of some ways (indices) those that touch a zone."""
+    def _through(self, ways: Ids, lon0: Floats, lat0: Floats, lon: Floats, lat: Floats) -> dict[int, list[int]]:
+        """Of some ways (indices) those that touch zones, and which (indices)."""
+        found: dict[int, list[int]] = {}
         if not len(ways):
-            return ways
+            return found
         ends = np.stack([lon0[ways], lat0[ways], lon[ways], lat[ways]], axis=1).reshape(-1, 2, 2)
-        touching, _ = self._tree.query(shapely.linestrings(ends), predicate="intersects")
-        return ways[distinct(touching)]
+        lines = np.asarray(shapely.linestrings(ends))
+        way, zone = self._tree.query(lines)
+        touch = shapely.intersects(self._shapes[zone], lines[way])  # the zones are prepared, the ways are not
+        for i, z in zip(ways[way[touch]].tolist(), zone[touch].tolist(), strict=True):
+            found.setdefault(i, []).append(z)
+        return found
 
-    def _way(self, device: int, before: Spot, now: Spot, *, believed: bool) -> list[Passage]:
-        """One long way, or the first fix after a passage."""
+    def _way(self, device: int, before: Spot, now: Spot, touched: Iterable[int]) -> list[Passage]:
+        """One long way and the zones that it touches, or the first fix after a passage."""
         sure, wrong = [], set()
         for key in [key for key in self.unsure if key[0] == device]:
             passage = self.unsure.pop(key)
@@ -132,9 +140,8 @@ class Passages:
                 wrong.add(passage.zone.code)  # one fix was, and nobody went through
             else:
                 sure.append(passage)
-        for i in self._tree.query(shapely.LineString([before[1:], now[1:]]), predicate="intersects").tolist():
-            zone = self.zones[i]
-            if zone.code in wrong or not believed:
+        for zone in (self.zones[i] for i in touched):
+            if zone.code in wrong:
                 continue
             key, was, comes = (device, zone.code), _holds(zone, before), _holds(zone, now)
             start = self.entering.pop(key, None) if was else before

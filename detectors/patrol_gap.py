@@ -149,15 +149,14 @@ class PatrolGap:
 
     def _note(self, state: State, visits: Rows) -> None:
         """Take visits that began, ended or were corrected."""
-        for row in visits if len(visits) else ():
-            zone, entered, left = str(row["zone"]), int(row["entered"]), int(row["left"])
+        for device, zone, entered, left in visits.tolist():
             table = state.visits.get(zone)
             if table is None:
                 continue
             if left < 0:
-                table.pop((int(row["device"]), entered), None)
+                table.pop((device, entered), None)
             else:
-                table[int(row["device"]), entered] = left
+                table[device, entered] = left
             for item in state.items[zone].values():
                 if item.closed and entered < item.closes:
                     item.look = EARLIEST  # it may have been done after all, or not
