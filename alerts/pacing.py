@@ -26,13 +26,15 @@ MOST_LISTED: Final = 30  # lines of a digest; services refuse or cut off long me
 class Lately:
     """What a contact got within its pace, or is getting: messages not of high severity, and those of it.
 
-    ``oldest`` is the time of the first message, ``digest`` that of the last digest; ``opened`` whether one gathers now.
+    ``oldest`` is the time of the first message, ``digest`` that of the last digest and ``gathered`` what that stood for;
+    ``opened`` whether one gathers now.
     """
 
     lesser: int = 0
     high: int = 0
     oldest: datetime | None = None
     digest: datetime | None = None
+    gathered: int = 0
     opened: bool = False
 
 
@@ -51,15 +53,17 @@ def paced(due: Sequence[Notice], lately: Lately, pace: Pace | None, now: datetim
     lesser = [notice.id for notice in due if notice.severity != "high"]
     if pace is None:
         return Outlet(tuple(notice.id for notice in due), ())
-    storm = bool(lesser) and (lately.opened or lately.lesser + len(lesser) > pace.most)
+    goes_on = lately.opened or lately.gathered > pace.most  # as much came in the stretch before
+    storm = bool(lesser) and (goes_on or lately.lesser + len(lesser) > pace.most)
     rush = bool(urgent) and lately.high + len(urgent) > pace.most
     send = (() if rush else tuple(urgent)) + (() if storm else tuple(lesser))
     gather = (tuple(urgent) if rush else ()) + (tuple(lesser) if storm else ())
     if not gather:
         return Outlet(send, ())
     at = now + STRAGGLERS
-    if lately.lesser >= pace.most and lately.oldest is not None:
-        at = max(at, max(lately.oldest, lately.digest or lately.oldest) + pace.within)
+    last = lately.digest or lately.oldest
+    if last is not None and (lately.lesser >= pace.most or lately.gathered > pace.most):
+        at = max(at, last + pace.within)
     if rush:
         at = min(at, now + URGENT)
     return Outlet(send, gather, at)

@@ -177,19 +177,26 @@ async def _paced(conn: AsyncConnection, contact: Contact, waiting: Sequence[Noti
 async def _lately(conn: AsyncConnection, contact: Contact, now: datetime) -> tuple[Lately, int | None]:
     """What a contact got within its pace, by whatever unit or person it is reached; and the digest that gathers now."""
     assert contact.pace is not None
+    given = {"contact": contact.key, "since": now - contact.pace.within, "now": now}
     cursor = await conn.execute(
         """
         SELECT count(*) FILTER (WHERE severity <> 'high' OR gathers), count(*) FILTER (WHERE severity = 'high'
             AND NOT gathers), min(coalesce(sent_at, %(now)s)), max(coalesce(sent_at, %(now)s)) FILTER (WHERE gathers),
-            (SELECT id FROM notices WHERE contact = %(contact)s AND gathers AND attempts = 0 AND sent_at IS NULL
-                AND failed_at IS NULL ORDER BY id DESC LIMIT 1)
+            max(id) FILTER (WHERE gathers)
         FROM notices WHERE contact = %(contact)s AND digest IS NULL AND attempts > 0
             AND (sent_at > %(since)s OR sent_at IS NULL AND failed_at IS NULL)
         """,
-        {"contact": contact.key, "since": now - contact.pace.within, "now": now},
+        given,
     )
-    lesser, high, oldest, digest, opened = await cursor.fetchone() or (0, 0, None, None, None)
-    return Lately(lesser, high, oldest, digest, opened is not None), opened
+    lesser, high, oldest, digest, last = await cursor.fetchone() or (0, 0, None, None, None)
+    cursor = await conn.execute(
+        "SELECT (SELECT count(*) FROM notices WHERE digest = %(last)s), (SELECT id FROM notices"
+        " WHERE contact = %(contact)s AND gathers AND attempts = 0 AND sent_at IS NULL AND failed_at IS NULL"
+        " ORDER BY id DESC LIMIT 1)",
+        {**given, "last": last},
+    )
+    gathered, opened = await cursor.fetchone() or (0, None)
+    return Lately(lesser, high, oldest, digest, gathered, opened is not None), opened
 
 
 async def _gather(conn: AsyncConnection, members: Sequence[Notice], opened: int | None, at: datetime) -> None:
