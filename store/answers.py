@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 from psycopg import AsyncConnection
-from psycopg.types.json import Jsonb
+from psycopg.types.json import Json
 
 from alerts.case import Refused
 from alerts.evidence import canonical
@@ -51,7 +51,7 @@ async def answer_once(
         if cursor.rowcount:
             content = await work()
             await conn.execute(
-                "UPDATE answers SET answer = %s WHERE account = %s AND key = %s", (Jsonb(content), account, key)
+                "UPDATE answers SET answer = %s WHERE account = %s AND key = %s", (Json(content), account, key)
             )
             return Answer(content, again=False)
         cursor = await conn.execute(

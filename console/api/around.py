@@ -10,7 +10,6 @@ from alerts.duplicates import Happening
 from console.answers import number
 from console.api.cases import CaseId, cases_out, seen
 from console.api.refusals import LOGGED_IN, refusals
-from console.api.reports import kind_counts
 from console.auth import Anyone
 from console.desk import TheDesk
 from console.models_intake import (
@@ -23,6 +22,7 @@ from console.models_intake import (
     SimilarCase,
     SimilarCases,
 )
+from console.report_answers import kind_counts
 from store.cases import read_cases
 from store.merging import gathered_in
 from store.places import HISTORY_METRES, HISTORY_SPAN, place_history, similar_cases

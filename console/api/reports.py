@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
@@ -11,10 +11,10 @@ from fastapi import APIRouter, Header, Path, status
 from fastapi.responses import JSONResponse
 from psycopg import AsyncConnection
 
-from alerts.case import Case, Refused
+from alerts.case import Refused
 from alerts.duplicates import Happening
-from console.answers import number
-from console.api.categories import read_categories
+from alerts.duty import ANY
+from console.api.categories import CategoryOut, read_categories
 from console.api.paging import Before, Limit
 from console.api.photos import claimed
 from console.api.refusals import LOGGED_IN, refusals, refused
@@ -23,35 +23,32 @@ from console.desk import Desk, Ground, TheDesk
 from console.errors import not_found
 from console.models import Text
 from console.models_intake import (
-    AttachmentOut,
-    KindCount,
     NewReport,
     NewReportNote,
-    OwnNote,
     PhotoLimits,
     PlaceOrder,
     PlaceOut,
     ReportDetail,
     ReportForm,
-    ReportOut,
     ReportPage,
     ReportTaken,
-    SimilarOut,
 )
 from console.orders import Order
+from console.report_answers import kind_counts, report_detail, reports_out, similar_out
 from devices.site import Site
 from store.answers import LEAST_KEY, MOST_KEY, answer_once, request_digest
-from store.cases import act, read_cases
-from store.entries import case_entries
+from store.cases import act
 from store.intake import AHEAD, Report, take_report
 from store.photos import MOST_PHOTOS
-from store.places import History, Similar, place_history, similar_cases
+from store.places import place_history, similar_cases
 from store.reporters import Caller as PhoneCaller
-from store.reporters import Reporter, counted, own_report, own_reports
+from store.reporters import Reporter, own_report, own_reports
 
 reports = APIRouter(prefix="/api/v1/reports", tags=["reports"], responses=refusals(*LOGGED_IN))
 
 REPLAYED: Final = "Idempotency-Replayed"
+OTHER: Final = "other"
+"""The kind of what is none of the site's."""
 Key = Annotated[
     str,
     Header(
@@ -93,10 +90,10 @@ async def report(order: NewReport, key: Key, caller: Reporters, desk: TheDesk) -
             sees=lambda case: caller.sight.case(case.area, case.unit, case.called),
         )
         (newest,), _ = await own_reports(conn, caller.account.id, 1, None)
-        (out,) = await _out(conn, [newest], ground)
+        (out,) = await reports_out(conn, [newest], ground)
         here = _happening(order)
         similar = [] if taken.joined else await similar_cases(conn, here, desk.intake.near, but=taken.case.id)
-        return ReportTaken(report=out, similar=[_similar(one, caller) for one in similar])
+        return ReportTaken(report=out, similar=[similar_out(one, caller) for one in similar])
 
     return await _once("reports", order, key, caller, desk, work)
 
@@ -107,7 +104,7 @@ async def read_reports(caller: Reporters, desk: TheDesk, limit: Limit = 20, befo
     ground = await desk.ground()
     async with desk.pool.connection() as conn:
         found, more = await own_reports(conn, caller.account.id, limit, before)
-        return ReportPage(items=await _out(conn, found, ground), next=more)
+        return ReportPage(items=await reports_out(conn, found, ground), next=more)
 
 
 @reports.get("/form", summary="What a page needs to take a report")
@@ -126,7 +123,7 @@ async def read_form(caller: Reporters, desk: TheDesk) -> ReportForm:
     return ReportForm(
         name=ground.site.name,
         name_en=ground.site.name_en,
-        kinds=await read_categories(caller, desk),
+        kinds=await _kinds(caller, desk, ground),
         bounds=_bounds(ground.site),
         shores={"type": "FeatureCollection", "features": features},
         tile_url=desk.tile_url,
@@ -143,7 +140,7 @@ async def ask_place(order: PlaceOrder, caller: Reporters, desk: TheDesk) -> Plac
         similar = await similar_cases(conn, _happening(order), desk.intake.near)
         history = await place_history(conn, order.lon, order.lat, now)
     return PlaceOut(
-        similar=[_similar(one, caller) for one in similar],
+        similar=[similar_out(one, caller) for one in similar],
         metres=history.metres,
         since=history.since,
         kinds=kind_counts(history, ground),
@@ -155,7 +152,7 @@ async def read_report(report_id: ReportId, caller: Reporters, desk: TheDesk) -> 
     """With the notes and pictures that were added to it."""
     ground = await desk.ground()
     async with desk.pool.connection() as conn:
-        return await _detail(conn, await _own(conn, report_id, caller), caller, ground)
+        return await report_detail(conn, await _own(conn, report_id, caller), caller, ground)
 
 
 @reports.post(
@@ -176,23 +173,9 @@ async def add_note(
         photos = await claimed(conn, desk, order.attachments, caller)
         note = order.note or ("补充照片 / more pictures" if photos else "")
         await act(conn, own.case_id, "note", caller.account.actor, note=note, photos=photos)
-        return await _detail(conn, own, caller, ground)
+        return await report_detail(conn, own, caller, ground)
 
     return await _once(f"reports/{report_id}/notes", order, key, caller, desk, work)
-
-
-def kind_counts(history: History, ground: Ground) -> list[KindCount]:
-    """The counts of a place by kind, with the kinds' names."""
-    return [
-        KindCount(
-            category=kind.category,
-            name=Text.model_validate(ground.duty.categories.name(kind.category)),
-            total=kind.total,
-            open=kind.open,
-            last=kind.last,
-        )
-        for kind in history.kinds
-    ]
 
 
 async def _once(
@@ -233,21 +216,6 @@ def _happening(order: PlaceOrder) -> Happening:
     return Happening(order.category, order.lon, order.lat, at, order.accuracy or 0.0)
 
 
-def _similar(one: Similar, caller: Caller) -> SimilarOut:
-    case, sight = one.case, caller.sight
-    return SimilarOut(
-        case_id=case.id,
-        number=case.number,
-        category=case.category,
-        title=Text.model_validate(case.title) if sight.case(case.area, case.unit, case.called) else None,
-        status=case.status,
-        likeness=round(one.likeness, 3),
-        distance=round(one.distance, 1),
-        last=one.last,
-        reporters=one.reporters,
-    )
-
-
 async def _own(conn: AsyncConnection, report_id: int, caller: Caller) -> Reporter:
     own = await own_report(conn, caller.account.id, report_id)
     if own is None:
@@ -255,53 +223,14 @@ async def _own(conn: AsyncConnection, report_id: int, caller: Caller) -> Reporte
     return own
 
 
-async def _out(conn: AsyncConnection, found: Sequence[Reporter], ground: Ground) -> list[ReportOut]:
-    numbers = sorted({own.case_id for own in found})
-    cases = {case.id: case for case in await read_cases(conn, "WHERE c.id = ANY(%s)", (numbers,))}
-    counts = await counted(conn, numbers)
-    return [_report_out(own, cases[own.case_id], counts[own.case_id], ground) for own in found]
-
-
-def _report_out(own: Reporter, case: Case, reporters: int, ground: Ground) -> ReportOut:
-    return ReportOut(
-        id=own.id,
-        case_id=case.id,
-        number=case.number,
-        category=case.category,
-        category_name=Text.model_validate(ground.duty.categories.name(case.category)),
-        status=case.status,
-        outcome=case.outcome,
-        closed_at=case.closed_at,
-        reporters=reporters,
-        joined=own.seq > 1 or own.home != own.case_id,
-        note=own.note,
-        on_spot=own.on_spot,
-        at=own.at,
-        received=own.received,
-        lon=number(own.lon, 7),
-        lat=number(own.lat, 7),
-        accuracy=number(own.accuracy, 1),
-        attachments=[AttachmentOut.model_validate(photo) for photo in own.photos],
-    )
-
-
-async def _detail(conn: AsyncConnection, own: Reporter, caller: Caller, ground: Ground) -> ReportDetail:
-    entries = [
-        entry
-        for case_id in sorted({own.home, own.case_id})
-        for entry in await case_entries(conn, case_id)
-        if entry.action == "note" and entry.actor == caller.account.name
-    ]
-    notes = [
-        OwnNote(
-            at=entry.at,
-            note=entry.note,
-            attachments=[AttachmentOut.model_validate(photo) for photo in entry.data.get("attachments", ())],
-        )
-        for entry in sorted(entries, key=lambda entry: entry.at)
-    ]
-    (out,) = await _out(conn, [own], ground)
-    return ReportDetail(report=out, notes=notes)
+async def _kinds(caller: Caller, desk: Desk, ground: Ground) -> list[CategoryOut]:
+    """The site's kinds, and one for whatever is none of them."""
+    kinds = await read_categories(caller, desk)
+    if any(kind.code == OTHER for kind in kinds):
+        return kinds
+    rest = ground.duty.categories.kinds.get(ANY)
+    name = Text(zh=rest.name, en=rest.name_en) if rest else Text(zh="其他", en="Other")
+    return [*kinds, CategoryOut(code=OTHER, name=name, severity=rest.severity if rest else None)]
 
 
 def _bounds(site: Site) -> tuple[float, float, float, float] | None:

@@ -54,7 +54,7 @@ CREATE TABLE answers (  -- to requests with an idempotency key: the same request
     account bigint NOT NULL REFERENCES accounts ON DELETE CASCADE,
     key     text NOT NULL CHECK (length(key) BETWEEN 8 AND 100),
     request bytea NOT NULL,  -- sha256 of what was asked
-    answer  jsonb,           -- NULL only within the transaction that works it out
+    answer  json,            -- as it was given, to the letter; NULL only within the transaction that works it out
     at      timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (account, key)
 );
