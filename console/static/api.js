@@ -11,16 +11,26 @@ export class ApiError extends Error {
 }
 
 /** `method path` with an optional JSON body → the JSON of the answer, or null for an empty one. */
-export async function request(method, path, body) {
+export const request = (method, path, body) =>
+  exchange(method, path, {
+    headers: body === undefined ? {} : { "Content-Type": "application/json" },
+    body: body === undefined ? undefined : JSON.stringify(body),
+    signal: AbortSignal.timeout(PATIENCE),
+  });
+
+/** A file as the whole body of a POST; a large one on a slow line may take a while. */
+export const upload = (path, file) =>
+  exchange("POST", path, {
+    headers: { "Content-Type": file.type || "application/octet-stream" },
+    body: file,
+    signal: AbortSignal.timeout(6 * PATIENCE),
+  });
+
+async function exchange(method, path, how) {
   const sent = Date.now();
   let response;
   try {
-    response = await fetch(`/api/v1${path}`, {
-      method,
-      headers: body === undefined ? {} : { "Content-Type": "application/json" },
-      body: body === undefined ? undefined : JSON.stringify(body),
-      signal: AbortSignal.timeout(PATIENCE),
-    });
+    response = await fetch(`/api/v1${path}`, { method, ...how });
   } catch (error) {
     throw unreachable(error);
   }
@@ -42,9 +52,11 @@ export async function request(method, path, body) {
 export const get = (path) => request("GET", path);
 export const post = (path, body = {}) => request("POST", path, body);
 
-/** `{a: 1, b: ""}` → `?a=1`: empty ones are left out. */
+/** `{a: 1, b: "", c: [2, 3]}` → `?a=1&c=2&c=3`: empty ones are left out. */
 export function query(fields) {
-  const given = Object.entries(fields).filter(([, value]) => value !== "" && value !== null && value !== undefined);
+  const given = Object.entries(fields)
+    .flatMap(([name, value]) => (Array.isArray(value) ? value.map((one) => [name, one]) : [[name, value]]))
+    .filter(([, value]) => value !== "" && value !== null && value !== undefined);
   return given.length ? `?${new URLSearchParams(given)}` : "";
 }
 

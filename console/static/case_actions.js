@@ -1,26 +1,23 @@
 // The action bar of a case: one button for each step that the server offers, and a form with exactly what it needs.
 import { post } from "./api.js";
-import { freshness, terminals } from "./devices.js";
+import { field, knows } from "./case_fields.js";
 import { h, toast, working } from "./dom.js";
-import { ageOf, distanceText, duration, metres } from "./format.js";
-import { named, pick, t } from "./i18n.js";
-import { state } from "./state.js";
+import { pick, t } from "./i18n.js";
+import { photoField } from "./pictures.js";
 
-const FORWARD = ["open", "dispatch", "accept", "feedback", "verify", "close"]; // the way to the end: offered first
+const FORWARD = ["open", "dispatch", "accept", "check_in", "part_done", "feedback", "verify", "close", "split"];
 const SEVERE = new Set(["void"]);
-const KNOWN = new Set(["note", "unit", "terminal", "outcome"]); // what this form can ask for
-const known = (need) => KNOWN.has(need.replace("?", ""));
+const PICTURED = new Set(["note", "feedback", "part_done", "verify"]); // steps that pictures speak for
 
 // What somebody has begun to write stays when the case changes under it, and goes with the case or once it is done.
-let draft = { case: null, action: null, fields: {} };
+let draft = { case: null, action: null, fields: {}, photos: [] };
+const fresh = (id, action = null) => ({ case: id, action, fields: {}, photos: [] });
 
 /** The bar for `detail`; `done(detail)` gets the answer, `reload()` is called after a refusal because of a change. */
 export function actionBar(detail, done, reload) {
   const { case: found } = detail;
-  const actions = detail.actions.filter(({ needs }) => needs.every((need) => need.endsWith("?") || known(need)));
-  if (draft.case !== found.id || !actions.some((offer) => offer.action === draft.action)) {
-    draft = { case: found.id, action: null, fields: {} };
-  }
+  const actions = detail.actions.filter(({ needs }) => needs.every((need) => need.endsWith("?") || knows(need)));
+  if (draft.case !== found.id || !actions.some((offer) => offer.action === draft.action)) draft = fresh(found.id);
   const bar = h("section", { class: "actions card pad", "aria-label": t("case.actions") });
   if (!actions.length) {
     bar.append(h("p", { class: "quiet" }, t("case.no_actions")));
@@ -44,9 +41,10 @@ export function actionBar(detail, done, reload) {
   const send = (offer, fields) => submit(found, offer, fields, done, reload);
   function choose(offer, button) {
     for (const other of buttons) other.setAttribute("aria-expanded", String(other === button));
-    draft = { case: found.id, action: offer.action, fields: {} };
+    draft = fresh(found.id, offer.action);
     place.replaceChildren(form(found, offer, send));
-    place.querySelector("select, textarea, input, button")?.focus();
+    place.querySelector("select, textarea, input, button")?.focus({ preventScroll: true });
+    bar.scrollIntoView({ block: bar.offsetHeight > bar.parentElement.clientHeight ? "start" : "nearest" });
   }
   const begun = offers.find((offer) => offer.action === draft.action);
   if (begun) place.append(form(found, begun, send));
@@ -66,7 +64,7 @@ async function submit(found, offer, fields, done, reload) {
       version: found.version,
       ...fields,
     });
-    draft = { case: found.id, action: null, fields: {} };
+    draft = fresh(found.id);
     done(answer);
     toast(t("action.done", { what: words(offer) }));
   } catch (error) {
@@ -76,7 +74,8 @@ async function submit(found, offer, fields, done, reload) {
 }
 
 function form(found, offer, send) {
-  const inputs = new Map(offer.needs.filter(known).map((need) => [need.replace("?", ""), input(found, need, offer)]));
+  const fields = offer.needs.filter(knows).map((need) => [need.replace("?", ""), field(found, offer, need)]);
+  if (PICTURED.has(offer.action)) fields.push(["attachments", photoField(draft)]);
   const go = working(
     h(
       "button",
@@ -84,91 +83,45 @@ function form(found, offer, send) {
       t("action.send", { what: words(offer) }),
     ),
     async () => {
-      for (const { element } of inputs.values()) if (!element.reportValidity()) return;
-      await send(
-        offer,
-        Object.fromEntries([...inputs].map(([name, { element }]) => [name, element.value.trim() || null])),
-      );
+      if (fields.some(([, { check }]) => check && !check())) return;
+      const inputs = box.querySelectorAll("input:not([hidden]), select, textarea");
+      for (const input of inputs) if (!input.reportValidity()) return;
+      const given = fields.map(([name, { read, spread }]) => (spread ? read() : { [name]: read() }));
+      await send(offer, Object.assign({}, ...given));
     },
   );
-  for (const [name, { element }] of inputs) {
-    if (draft.fields[name] !== undefined) element.value = draft.fields[name];
-    element.addEventListener("input", () => {
-      draft.fields[name] = element.value;
-    });
-  }
-  return h(
+  const box = h(
     "div",
-    { class: "column action-form" },
-    [...inputs.values()].map(({ label, element }) => h("label", { class: "field" }, label, element)),
+    { class: "column action-form", id: "action-form" },
+    fields.map(([, { label, element, group }]) =>
+      group
+        ? h("div", { class: "field-like", role: "group", "aria-label": label }, h("h3", {}, label), element)
+        : h("label", { class: "field" }, label, element),
+    ),
     h("div", { class: "row" }, h("span", { class: "grow" }), go),
   );
+  keepDraft(box);
+  return box;
 }
 
-function input(found, need, offer) {
-  if (need === "unit") {
-    return {
-      label: t("case.unit"),
-      element: h(
-        "select",
-        { name: "unit", required: true },
-        h("option", { value: "" }, t("choose")),
-        state.site.units
-          .filter((unit) => unit.code !== found.unit)
-          .map((unit) => h("option", { value: unit.code }, named(unit))),
-      ),
-    };
-  }
-  if (need.startsWith("terminal"))
-    return { label: t("case.terminal"), element: terminalSelect(found, need.endsWith("?")) };
-  if (need === "outcome") {
-    return {
-      label: t("case.outcome"),
-      element: h("textarea", { name: "outcome", required: true, maxlength: 200, placeholder: t("outcome.hint") }),
-    };
-  }
-  const hint = offer.action === "verify" ? t("verify.hint") : offer.action === "void" ? t("void.hint") : "";
-  return {
-    label: t("note"),
-    element: h("textarea", { name: "note", required: !need.endsWith("?"), maxlength: 2000, placeholder: hint }),
+/** Every keystroke is kept in the draft; what was kept is put back, also into lists that come later. */
+function keepDraft(box) {
+  const ticks = (input) => ["checkbox", "radio"].includes(input.type);
+  const key = (input) => (input.type === "radio" ? `${input.name}=${input.value}` : input.name);
+  const inputs = () => [...box.querySelectorAll("[name]")];
+  const restore = () => {
+    for (const input of inputs()) {
+      const kept = draft.fields[key(input)];
+      if (kept === undefined) continue;
+      if (ticks(input)) input.checked = kept;
+      else input.value = kept;
+    }
+    for (const element of box.querySelectorAll("*")) element.dispatchEvent(new Event("restored"));
   };
-}
-
-/** Terminals with a place, nearest first, each with its distance and the age of its fix; silent ones come last. */
-export function rankedTerminals(lon, lat) {
-  return terminals()
-    .filter((device) => state.positions.get(device.code)?.lon != null)
-    .map((device) => {
-      const p = state.positions.get(device.code);
-      return {
-        device,
-        live: freshness(device) === "live",
-        age: ageOf(p.at),
-        far: lon === null ? null : metres(lon, lat, p.lon, p.lat),
-      };
-    })
-    .sort((a, b) => b.live - a.live || (a.far ?? 0) - (b.far ?? 0) || a.device.code.localeCompare(b.device.code));
-}
-
-function terminalSelect(found, optional) {
-  const options = rankedTerminals(found.lon, found.lat).map(({ device, live, age, far }) =>
-    h(
-      "option",
-      { value: device.code },
-      [
-        named(device),
-        t(`role.${["patrol", "police", "boat"].includes(device.role) ? device.role : "other"}`),
-        far === null ? null : distanceText(far),
-        t(live ? "ago" : "silent_for", { span: duration(age) }),
-      ]
-        .filter(Boolean)
-        .join(" · "),
-    ),
-  );
-  return h(
-    "select",
-    { name: "terminal", required: !optional },
-    h("option", { value: "" }, t(optional ? "dispatch.no_terminal" : "choose")),
-    options,
-  );
+  const keep = () => {
+    for (const input of inputs()) draft.fields[key(input)] = ticks(input) ? input.checked : input.value;
+  };
+  restore();
+  box.addEventListener("filled", restore);
+  for (const event of ["input", "change"]) box.addEventListener(event, keep);
 }

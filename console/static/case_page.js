@@ -1,18 +1,18 @@
 // One case: its head, its chain, its story, its alerts, and what may be done with it now.
 import { ApiError, get } from "./api.js";
 import { actionBar } from "./case_actions.js";
+import { aroundCase, forgetAround, loadAround } from "./case_around.js";
+import { facts, parts, standing } from "./case_facts.js";
 import { notices, story } from "./case_story.js";
 import { openAlert } from "./alerts.js";
-import { isOverdue, take } from "./cases.js";
-import { deviceName, unitName } from "./devices.js";
-import { dueText } from "./due.js";
+import { take } from "./cases.js";
 import { failure, h, icon, steady } from "./dom.js";
-import { ago, distanceText, metres, placeText, timeText } from "./format.js";
-import { named, pick, t } from "./i18n.js";
+import { ago, distanceText, metres, timeText } from "./format.js";
+import { pick, t } from "./i18n.js";
 import { collection, draw, flyTo, flyToAll, point } from "./map.js";
 import { shownPlace } from "./map_terminals.js";
 import { severityChip } from "./severity.js";
-import { areaOf, on, select, state } from "./state.js";
+import { on, select, state } from "./state.js";
 
 const CHAIN = ["reported", "opened", "dispatched", "handling", "fed_back", "verified", "closed"];
 
@@ -45,6 +45,7 @@ export function showCase(id) {
   if (id === number) return;
   number = id;
   detail = null;
+  forgetAround();
   draw("route");
   draw("picked");
   routeDrawn = false;
@@ -77,6 +78,7 @@ function shown(found, first = false) {
   detail = found;
   take(found.case);
   renderSoon();
+  loadAround(found.case, renderSoon);
   if (first) lookAt();
 }
 
@@ -99,8 +101,9 @@ const backLink = () => h("a", { href: "#/", class: "back row" }, icon("back"), t
 function render() {
   const { case: found } = detail;
   const scroll = panel.scrollTop;
+  routeText = h("dd", {}, t("unknown"));
   panel.replaceChildren(
-    backLink(),
+    h("div", { class: "row" }, backLink(), h("span", { class: "grow" }), exportLink(found)),
     h(
       "header",
       { class: "case-head" },
@@ -116,10 +119,13 @@ function render() {
         ),
       ),
       h("h2", {}, pick(found.title)),
+      standing(found),
     ),
     chain(found),
-    facts(found),
+    facts(found, routeText, followTerminal),
     actionBar(detail, shown, () => reload()),
+    parts(found) ?? "",
+    ...aroundCase(found),
     h("section", {}, h("h3", {}, t("case.alerts")), alerts()),
     h("section", {}, h("h3", {}, t("case.story")), story(detail)),
     detail.notices.length ? h("section", {}, h("h3", {}, t("case.notices")), notices(detail)) : "",
@@ -128,6 +134,17 @@ function render() {
   draw("picked", found.lon === null ? undefined : collection([point(found.lon, found.lat)]));
   drawRoute();
 }
+
+/** The whole case as a signed file; only for those who may take it out of the house. */
+const exportLink = (found) =>
+  ["operator", "supervisor", "admin"].includes(state.me.role)
+    ? h(
+        "a",
+        { class: "button small", href: `/api/v1/cases/${found.id}/export`, download: "", title: t("case.export_what") },
+        icon("download"),
+        t("case.export"),
+      )
+    : null;
 
 /** The steps as a line of dots; void and merged stand beside the line. */
 function chain(found) {
@@ -141,65 +158,6 @@ function chain(found) {
   );
   if (reached < 0) steps.push(h("li", { class: "now off" }, h("span", {}, t(`case.status.${found.status}`))));
   return h("ol", { class: "chain", "aria-label": t("case.chain") }, steps);
-}
-
-function facts(found) {
-  const due = dueText(found.due_at);
-  const ended = found.closed_at !== null;
-  routeText = h("dd", {}, t("unknown"));
-  const rows = [
-    [
-      t("case.due"),
-      h(
-        "dd",
-        {},
-        timeText(found.due_at, false),
-        " · ",
-        ended
-          ? h(
-              "span",
-              { class: isOverdue(found) ? "late" : "quiet" },
-              t(isOverdue(found) ? "case.was_late" : "case.in_time"),
-            )
-          : h("span", { class: due.cls, dataset: { due: found.due_at } }, due.text),
-      ),
-    ],
-    [t("case.unit"), h("dd", {}, unitName(found.unit))],
-    [
-      t("case.terminal"),
-      h(
-        "dd",
-        {},
-        found.terminal
-          ? h(
-              "button",
-              { class: "bare small inline", onclick: () => followTerminal(found.terminal) },
-              icon("radio"),
-              deviceName(found.terminal),
-            )
-          : t("case.no_terminal"),
-      ),
-    ],
-    found.terminal && found.lon !== null ? [t("case.way"), routeText] : null,
-    [t("case.opened"), h("dd", {}, timeText(found.opened_at))],
-    ended ? [t("case.closed_at"), h("dd", {}, timeText(found.closed_at))] : null,
-    found.outcome ? [t("case.outcome"), h("dd", {}, found.outcome)] : null,
-    [
-      t("place"),
-      h(
-        "dd",
-        {},
-        named(areaOf(found.area)) || t("place.none"),
-        found.lon === null ? "" : h("span", { class: "quiet" }, ` · ${placeText(found.lon, found.lat)}`),
-      ),
-    ],
-    found.owner ? [t("case.owner"), h("dd", {}, found.owner)] : null,
-  ].filter(Boolean);
-  return h(
-    "dl",
-    { class: "facts card pad" },
-    rows.map(([name, value]) => [h("dt", {}, name), value]),
-  );
 }
 
 function followTerminal(code) {

@@ -3,6 +3,7 @@ import { deviceName, unitName } from "./devices.js";
 import { h } from "./dom.js";
 import { distanceText, timeText } from "./format.js";
 import { has, pick, t } from "./i18n.js";
+import { pictureRow } from "./pictures.js";
 
 /** Every entry, newest first. */
 export function story(detail) {
@@ -25,6 +26,7 @@ export function story(detail) {
           ),
           noteOf(entry) ? h("p", {}, noteOf(entry)) : null,
           changes(entry.data),
+          pictureRow(entry.data.attachments),
         ),
       ),
   );
@@ -49,6 +51,10 @@ function changes(data) {
     set.terminal ? `${t("case.terminal")}: ${deviceName(set.terminal)}` : null,
     typeof set.distance === "number" ? t("case.was_away", { far: distanceText(set.distance) }) : null,
     set.due_at ? `${t("case.due")}: ${timeText(set.due_at, false)}` : null,
+    set.extension_asked ? `${t("case.extension_asked")}: ${timeText(set.extension_asked, false)}` : null,
+    set.units?.length ? `${t("whistle.units")}: ${set.units.map(unitName).join(", ")}` : null,
+    set.participants?.length ? `${t("decide.participants")}: ${set.participants.map(unitName).join(", ")}` : null,
+    set.resolution ? `${t("resolution")}: ${t(`resolution.${set.resolution}`)}` : null,
     set.outcome ? `${t("case.outcome")}: ${set.outcome}` : null,
   ].filter(Boolean);
   return words.length ? h("p", { class: "quiet" }, words.join(" · ")) : null;

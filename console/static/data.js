@@ -15,7 +15,12 @@ const waiting = []; // alerts that arrive while a list is under way: the list ma
 
 /** What must be there before the screen can be built. */
 export async function loadGround() {
-  [state.me, state.site, state.devices] = await Promise.all([get("/me"), get("/site"), loadDevices()]);
+  [state.me, state.site, state.devices, state.kinds] = await Promise.all([
+    get("/me"),
+    get("/site"),
+    loadDevices(),
+    get("/categories"),
+  ]);
   // A refused message belongs to no certain area, so the server shows them only to those without a limit.
   state.mayRefused = ["operator", "supervisor", "admin"].includes(state.me.role) && state.me.area === null;
 }
@@ -125,10 +130,11 @@ function calmly(work, pause) {
 }
 
 async function reloadSite() {
-  const [site, devices] = await Promise.all([get("/site"), loadDevices()]);
-  const same = JSON.stringify([site, ...devices]) === JSON.stringify([state.site, ...state.devices]);
+  const [site, devices, kinds] = await Promise.all([get("/site"), loadDevices(), get("/categories")]);
+  const same =
+    JSON.stringify([site, kinds, ...devices]) === JSON.stringify([state.site, state.kinds, ...state.devices]);
   if (same) return;
-  Object.assign(state, { site, devices });
+  Object.assign(state, { site, devices, kinds });
   redrawSite();
   emit("site");
 }

@@ -159,6 +159,7 @@ function flagsFact(flags) {
     [2, "flag.backfill"],
     [4, "flag.gcj02"],
     [8, "flag.bd09"],
+    [64, "flag.suspect"],
     [16, "flag.no_position"],
   ]
     .filter(([bit]) => flags & bit)

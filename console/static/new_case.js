@@ -2,7 +2,7 @@
 import { post } from "./api.js";
 import { h, icon, toast, working } from "./dom.js";
 import { placeText } from "./format.js";
-import { has, t } from "./i18n.js";
+import { has, pick, t } from "./i18n.js";
 import { collection, draw, hasMap, pickPlace, point, stopPicking } from "./map.js";
 import { emit, state } from "./state.js";
 
@@ -23,9 +23,19 @@ const COMMON = [
 let dialog = null;
 let kept = {}; // what was written, while the dialog is away to let the map be clicked
 
-/** The common kinds, and whatever else this site's cases have shown. */
-const categories = () => [...new Set([...COMMON.slice(0, -1), ...state.categories, "other"])];
-export const categoryName = (code) => (has(`category.${code}`) ? t(`category.${code}`) : code);
+const kindOf = (code) => state.kinds.find((kind) => kind.code === code);
+
+/** The site's own kinds, the common ones, and whatever else this site's cases have shown. */
+export const categories = () => [
+  ...new Set([...state.kinds.map((kind) => kind.code), ...COMMON.slice(0, -1), ...state.categories, "other"]),
+];
+
+/** What the site calls it, else the common name; a code that nobody named is shown as it is. */
+export function categoryName(code) {
+  const kind = kindOf(code);
+  if (kind && kind.name.zh !== code) return pick(kind.name);
+  return has(`category.${code}`) ? t(`category.${code}`) : code;
+}
 
 export const mayReport = () => state.me.role !== "viewer";
 
@@ -51,6 +61,9 @@ function ask() {
   );
   const title = h("input", { name: "title", required: true, maxlength: 200, autocomplete: "off" });
   const note = h("textarea", { name: "note", maxlength: 2000 });
+  category.addEventListener("change", () => {
+    severity.value = kindOf(category.value)?.severity ?? severity.value;
+  });
   category.value = kept.category ?? "";
   severity.value = kept.severity ?? "medium";
   title.value = kept.title ?? "";

@@ -8,6 +8,7 @@ export const state = {
   alerts: new Map(), // id → alert, the live ones and those the rail has loaded
   moreAlerts: false, // the server holds more open alerts than were loaded
   numbers: new Map(), // case id → the number that people say, of the cases seen so far
+  kinds: [], // the site's kinds of event, with their names and usual severity
   categories: new Set(), // kinds of event, of the cases seen so far
   nextAlerts: null, // where older ones begin
   alertsKnown: false, // until they have been read once, nothing is said of their number

@@ -79,7 +79,8 @@ async def test_from_log_in_to_a_closed_case(ground: Any, open_page: Any) -> None
 
     # Its whole chain, by clicking.
     await page.click("[data-action=dispatch]")
-    await page.select_option("select[name=terminal]", "T1")
+    await expect(page.locator("#candidates li", has_text="Terminal T1")).to_contain_text("Fit")
+    await page.check("input[name=terminal][value=T1]")
     await page.click("#action-send")
     await desk.case_is("dispatched")
     await page.click("[data-action=accept]")
