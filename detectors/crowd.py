@@ -206,11 +206,11 @@ class Crowd:
             counted = state.overlap.people(zone, {camera: count.people for camera, count in counts.items()})
             people = gathering.people(at, counted, limits)
             measured = gathering.measure(zone, people, state.areas.get(code, 0.0), at, limits)
-            before = self._ripe(gathering, at - state.clock.beat)
+            before = [] if gathering.calm else self._ripe(gathering, at - state.clock.beat)
             for against in self.against:
                 load, release, _ = measured.get(against, NOT_MEASURED)
                 gathering.excess[against].follow(load, release, at, int(self.hold * SECOND))
-            ripe = self._ripe(gathering, at)
+            ripe = [] if gathering.calm else self._ripe(gathering, at)
             if ripe and self._due(ripe[0], before, state):
                 found.append(self._finding(zone, gathering, people, ripe[0], measured, state, site))
             elif before and not ripe:

@@ -76,9 +76,14 @@ class Gathering:
     excess: dict[str, Excess] = field(default_factory=lambda: {against: Excess() for against in AGAINST})
 
     @property
+    def calm(self) -> bool:
+        """It is not too full by any measure."""
+        return all(excess.rise is None for excess in self.excess.values())
+
+    @property
     def quiet(self) -> bool:
         """Nobody is counted here, and nothing goes on."""
-        return not self.counts and all(excess.rise is None for excess in self.excess.values())
+        return not self.counts and self.calm
 
     def fresh(self, at: int, limit: int) -> dict[int, Count]:
         """The counts not older than ``limit`` µs at a moment; the others are forgotten."""
@@ -105,7 +110,9 @@ class Gathering:
         found = {}
         if zone.capacity:
             found["capacity"] = Measured(people / zone.capacity / limits.ratio, limits.release / limits.ratio, {})
-            if (grown := self._grown(at, limits)) is not None:
+            # As many more can only have come where there are as many: most of the time there is nothing to look at.
+            many = people >= limits.growth * zone.capacity or self.excess["growth"].rise is not None
+            if many and (grown := self._grown(at, limits)) is not None:
                 found["growth"] = _growth(grown, zone.capacity, limits)
         if area > 0:
             numbers = {"limit_density": limits.dense}
