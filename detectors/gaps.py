@@ -32,18 +32,16 @@ class Gaps:
     def __init__(self) -> None:
         none: Counts = np.zeros((2, 0, BINS), np.uint16)
         self._now, self._last, self._earlier = none, none, none  # this block, and the two complete ones before it
-        self.longest: NDArray[np.int64] = np.zeros((2, 0), np.int64)  # µs; in this block, in the one before
         self.typical: NDArray[np.float64] = np.zeros((2, 0))  # s between messages; 0: no promise
         self.pause: NDArray[np.float64] = np.zeros(0)  # s: the second longest gap
 
     def grow(self, size: int) -> None:
         """Make room for devices."""
-        missing = size - self.longest.shape[1]
+        missing = size - self._now.shape[1]
         if missing > 0:
             more: Counts = np.zeros((2, missing, BINS), np.uint16)
             blocks = (np.concatenate([block, more], axis=1) for block in (self._now, self._last, self._earlier))
             self._now, self._last, self._earlier = blocks
-            self.longest = np.concatenate([self.longest, np.zeros((2, missing), np.int64)], axis=1)
 
     def add(self, device: NDArray[Any], gap: NDArray[np.int64], standing: NDArray[np.bool_], *, several: bool) -> None:
         """Count gaps (µs), each with whether its device stood when it began; ``several``: devices may recur."""
@@ -51,18 +49,15 @@ class Gaps:
         if len(counted) < len(gap):
             device, gap, standing = device[counted], gap[counted], standing[counted]
         flat = (standing * self._now.shape[1] + device) * BINS + bins(gap / SECOND)
-        counts, longest = self._now.reshape(-1), self.longest[0]
+        counts = self._now.reshape(-1)
         if several:
             np.add.at(counts, flat, 1)
-            np.maximum.at(longest, device, gap)
         else:
             counts[flat] += 1
-            longest[device] = np.maximum(longest[device], gap)
 
     def turn(self, promised: NDArray[np.float64]) -> None:
         """A block is complete: learn from it and the one before. ``promised``: s by device, 0 for no promise."""
         self._now, self._last, self._earlier = np.zeros_like(self._now), self._now, self._last
-        self.longest = np.stack([np.zeros_like(self.longest[0]), self.longest[0]])
         self.know(promised)
 
     def know(self, promised: NDArray[np.float64]) -> None:

@@ -22,6 +22,7 @@ STANDS: Final = 0.5  # m/s, below which a device stands
 COLUMNS: Final = np.dtype([
     ("heard", "<i8"),      # listening time, µs, when it was last heard
     ("received", "<i8"),   # our clock then, UTC µs
+    ("rough", "<i8"),      # listening time when a gap much longer than usual ended
     ("told", "<i4"),       # findings due so far in the present gap
     ("named", "?"),        # told by name, and not as part of the feed
     ("off", "?"),          # it said that it would be switched off
@@ -39,7 +40,24 @@ COLUMNS: Final = np.dtype([
     ("earlier", "<f8"),
 ])  # fmt: skip
 UNKNOWN: Final = np.array(
-    (NEVER, NEVER, 0, False, False, NEVER, NEVER, np.nan, np.nan, False, NEVER, NEVER, *[np.nan], NEVER, *[np.nan] * 3),
+    (
+        NEVER,
+        NEVER,
+        NEVER,
+        0,
+        False,
+        False,
+        NEVER,
+        NEVER,
+        np.nan,
+        np.nan,
+        False,
+        NEVER,
+        NEVER,
+        *[np.nan],
+        NEVER,
+        *[np.nan] * 3,
+    ),
     COLUMNS,
 )
 
@@ -89,6 +107,7 @@ class Listening:
     carried: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, bool))  # moves about
     limit: NDArray[np.int64] = field(default_factory=lambda: np.empty((2, 0), np.int64))  # µs, moving and standing
     interval: NDArray[np.int64] = field(default_factory=lambda: np.empty((2, 0), np.int64))  # µs, usual
+    rough: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))  # µs of a gap much longer than that
     gaps: Gaps = field(default_factory=Gaps)
     holes: Holes = field(default_factory=Holes)
     parts: Parts | None = None
@@ -172,8 +191,11 @@ class Listening:
             before[again] = listened[again - 1]
         gap = listened - before
         counted = np.flatnonzero((before > NEVER) & ~self.away[who] & (gap <= slowest))
-        who = who[counted]
-        self.gaps.add(who, gap[counted], self.stood[who], several=several)
+        who, gap, listened = who[counted], gap[counted], listened[counted]
+        self.gaps.add(who, gap, self.stood[who], several=several)
+        rough = gap >= self.rough[who]
+        if rough.any():
+            np.maximum.at(self.devices["rough"], who[rough], listened[rough])
 
     def _back(self, device: int, at: int, listened: int) -> Return | None:
         row = self.devices.row(device)

@@ -20,7 +20,7 @@ from detectors.wording import device_at, evidence, point, stamp
 from devices.readings import SECOND
 from devices.site import Site
 
-RESTLESS: Final = 3.0  # usual intervals: who had a longer gap of late is badly heard here
+ROUGH: Final = (3.0, 15.0)  # usual intervals and s: who had a longer gap of late is badly heard here
 PAUSE: Final = 1.5  # times the second longest gap of late
 MOST_MISSED: Final = 3600.0  # s: of slow devices two messages and so long are missed, however many the factor allows
 MOST_POINTS: Final = 100  # devices in the evidence of one finding about the feed
@@ -36,9 +36,9 @@ class Silence:
     last two whole blocks of ``learn`` s, moving and standing apart, with the promise as the prior. It is silent after
     ``factor`` usual intervals, at most two and an hour, at least ``floor`` s (``fixed`` s for what stands fixed), and
     one and a half times its second longest gap of late. For who is carried the limit is ``resting`` times as long when
-    it stood, ``restless`` times when it had a gap of three intervals of late, and ``hole`` s where the network is known
-    not to reach. It is told then and again for every ``renew`` s, for ``longest`` s; its end is told when it is heard.
-    A last will is the broker's word and no sign of life. Who says itself that it goes offline is not silent.
+    it stood, ``restless`` times when it had a gap of three intervals just before, and ``hole`` s where the network is
+    known not to reach. It is told then and again for every ``renew`` s, for ``longest`` s; its end is told when it is
+    heard. A last will is the broker's word and no sign of life. Who says itself that it goes offline is not silent.
 
     The feed. When of the devices that stopped within ``window`` s of each other at least ``feed_share`` are overdue,
     compared with those heard since, and they are ``feed_least`` or more, then it is not they who fell silent: one
@@ -104,7 +104,7 @@ class Silence:
     @property
     def memory(self) -> float:
         """Seconds: the longest silence that is told, what was usual before it, and who was heard when it began."""
-        return self.slowest + self.longest + 3 * self.learn + self.window + 2 * self.beat
+        return self.slowest + self.longest + 4 * self.learn + self.window + 2 * self.beat
 
     def start(self, site: Site) -> Listening:
         """Nobody heard yet."""
@@ -160,6 +160,7 @@ class Silence:
         limit[STANDING] = np.maximum(limit[STANDING], rest)
         limit = np.minimum(limit, self.slowest)
         state.interval = (usual * SECOND).astype(np.int64)
+        state.rough = (np.maximum(ROUGH[0] * usual[MOVING], ROUGH[1]) * SECOND).astype(np.int64)
         state.limit = np.where(judged, (limit * SECOND).astype(np.int64), NO_LIMIT)
 
     def _pass(self, state: Listening, beat: int) -> None:
@@ -185,7 +186,7 @@ class Silence:
         late = np.flatnonzero(age >= limit)
         if not len(late):
             return found
-        limit[late] = self._limits(state, late, limit[late], interval[late], beat)
+        limit[late] = self._limits(state, late, limit[late], beat)
         number = (age[late] - limit[late]) // int(self.renew * SECOND) + 1  # findings due since it was last heard
         news = (number > devices["told"][late]) & (age[late] <= limit[late] + int(self.longest * SECOND))
         due, number = late[news], number[news]
@@ -203,19 +204,16 @@ class Silence:
             found += self._finding(state, d, int(age[d]), int(limit[d]), int(interval[d]), beat, site)
         return found + [self._feed_finding(state, group, age, beat, site) for group in groups]
 
-    def _limits(
-        self, state: Listening, late: Any, limit: NDArray[np.int64], interval: NDArray[np.int64], beat: int
-    ) -> NDArray[np.int64]:
+    def _limits(self, state: Listening, late: Any, limit: NDArray[np.int64], beat: int) -> NDArray[np.int64]:
         """The limits of devices that are overdue: more where they were badly heard before, or where nobody is heard."""
-        longest = state.gaps.longest.max(axis=0)[late]
-        usual = np.maximum(RESTLESS * interval, 15 * SECOND)
-        badly = state.carried[late] & (longest >= usual)
+        since = state.devices["heard"][late] - state.devices["rough"][late]
+        badly = state.carried[late] & (since <= int(self.learn / 3 * SECOND))
         moving = state.limit[MOVING, late]
         limit = np.where(badly, np.maximum(limit, (self.restless * moving).astype(np.int64)), limit)
-        hole, since = int(self.hole * SECOND), beat - int(3 * self.learn * SECOND)
+        hole, learned = int(self.hole * SECOND), beat - int(3 * self.learn * SECOND)
         for k in np.flatnonzero(state.carried[late] & (limit < hole)).tolist():
             row = state.devices.row(int(late[k]))
-            if state.holes.near(float(row["lon"]), float(row["lat"]), since):
+            if state.holes.near(float(row["lon"]), float(row["lat"]), learned):
                 limit[k] = hole
         return np.minimum(limit, int(self.slowest * SECOND))
 
