@@ -20,8 +20,11 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.case_list import case_list
 from benchmarks.detector_costs import detector_costs
 from benchmarks.ground import SHARE, Ground, prepared
+from benchmarks.lists import alert_list
+from benchmarks.lists import show as show_list
 from benchmarks.processes import Worker, cpu, cpu_of_family, memory, python, said
 
 HOUR: Final = 3600.0
@@ -204,7 +207,15 @@ def detectors() -> dict[str, Any]:
     return {f"detector_{name}_us_per_fix": cost for name, cost in detector_costs().items()}
 
 
-ALONE: Final[dict[str, Callable[[], dict[str, Any]]]] = {part.__name__: part for part in (detectors,)}
+def lists() -> dict[str, Any]:
+    """Pages of the alert list at 13,000 live ones, and of the list of cases at a million, over HTTP."""
+    alerts, cases = alert_list(), case_list()
+    show_list(alerts)
+    show_list(cases)
+    return {f"{name}_list_p95_ms": found["p95_ms"] for name, found in (("alert", alerts), ("case", cases))}
+
+
+ALONE: Final[dict[str, Callable[[], dict[str, Any]]]] = {part.__name__: part for part in (detectors, lists)}
 """Parts that need no worker: each brings up what it needs."""
 
 
@@ -239,6 +250,8 @@ WANTED: Final = {  # what the issue asks for
     "backlog_alerts": ("≤", 0),
     "alerts": ("≤", 0),
     "detector_all_us_per_fix": ("≤", 2.0),
+    "alert_list_p95_ms": ("≤", 50),
+    "case_list_p95_ms": ("≤", 50),
 }
 
 
@@ -258,23 +271,26 @@ def main() -> None:
     words = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     words.add_argument("--quick", action="store_true", help="a small run of about a minute")
     words.add_argument("--paho", action="store_true", help="also a null subscriber on paho-mqtt")
-    words.add_argument("--only", nargs="+", choices=[*PARTS, *ALONE], default=[*PARTS, *ALONE], help="these parts")
+    words.add_argument(
+        "--only", nargs="+", choices=[*PARTS, *ALONE], help="these parts; a quick run leaves out the lists"
+    )
     words.add_argument("--terminals", type=int, default=4000)
     words.add_argument("--data-dir", type=Path, default=Path(".patrolgrid/bench"))
     given = words.parse_args()
     sizes = QUICK if given.quick else Sizes()
+    chosen = given.only or [name for name in (*PARTS, *ALONE) if not (given.quick and name == "lists")]
     figures: dict[str, Any] = {"terminals": given.terminals, "cores": os.cpu_count()}
     figures["load_average_before"] = os.getloadavg()[0]
     # The backlog has services of its own: a broker that has queued half a million messages is not as it was before.
     for parts in (
-        [name for name in given.only if name in PARTS and name != "backlog"],
-        [name for name in given.only if name == "backlog"],
+        [name for name in chosen if name in PARTS and name != "backlog"],
+        [name for name in chosen if name == "backlog"],
     ):
         if parts:
             with prepared(given.data_dir, given.terminals, os.environ.get("PATROLGRID_DEBIAN_MIRROR", "")) as ground:
                 bench = Bench(ground, sizes, given.terminals, worker_on(ground))
                 figures |= run(bench, parts, with_paho=given.paho)
-    for name in (name for name in given.only if name in ALONE):
+    for name in (name for name in chosen if name in ALONE):
         say.print(f"{name.replace('_', ' ')}: {(ALONE[name].__doc__ or '').splitlines()[0]}")
         figures |= ALONE[name]()
     show(figures)

@@ -127,13 +127,14 @@ PEOPLE: Final = {
 
 def alert_list(data_dir: Path = Path(".patrolgrid/bench"), asks: int = 120) -> dict[str, Any]:
     """Milliseconds for a page of the alert list, by question, with 13,000 live alerts and 500,000 that are over."""
-    with _console(data_dir, _fill_alerts) as port:
-        return _measured(port, "/api/v1/alerts", QUESTIONS, asks, {"live": ACTIVE, "over": OLD})
+    with console_on(data_dir, _fill_alerts) as port:
+        return measured(port, "/api/v1/alerts", QUESTIONS, asks, {"live": ACTIVE, "over": OLD})
 
 
-def _measured(
+def measured(
     port: int, path: str, questions: dict[str, tuple[str, str]], asks: int, sizes: dict[str, int]
 ) -> dict[str, Any]:
+    """How long each question takes, asked so many times in turn; ``sizes`` are told with it."""
     connection = HTTPConnection("127.0.0.1", port, timeout=60)
     took: dict[str, list[float]] = {name: [] for name in questions}
     bytes_sent = dict.fromkeys(questions, 0)
@@ -177,7 +178,7 @@ def _ask(connection: HTTPConnection, address: str, who: str) -> int:
 
 
 @contextmanager
-def _console(data_dir: Path, fill: Callable[[psycopg.Connection], None]) -> Iterator[int]:
+def console_on(data_dir: Path, fill: Callable[[psycopg.Connection], None]) -> Iterator[int]:
     """A console of its own on a database of its own, filled; its port. Both are taken away afterwards."""
     services = Services(data_dir, mqtt_url="mqtt://unused")
     port = int(services.up().database_url.rpartition(":")[2].partition("/")[0])
@@ -245,8 +246,10 @@ async def _serve(url: str, port: int) -> None:
         await ConsoleServer(app, port=port).serve()
 
 
-def _show(found: dict[str, Any]) -> None:
-    table = Table(title=f"alerts: {found['live']:,} live, {found['over']:,} over; p95 {found['p95_ms']} ms")
+def show(found: dict[str, Any]) -> None:
+    """The table of a list."""
+    sizes = ", ".join(f"{value:,} {name}" for name, value in found.items() if name in ("live", "over", "cases"))
+    table = Table(title=f"{sizes}; p95 {found['p95_ms']} ms")
     for column in ("question", "p50 ms", "p95 ms", "bytes"):
         table.add_column(column, justify="left" if column == "question" else "right")
     for name, row in found["questions"].items():
@@ -264,7 +267,7 @@ def main() -> None:
         uvloop.run(_serve(given.serve[0], int(given.serve[1])))
         return
     found = alert_list(asks=30 if given.quick else 120)
-    _show(found)
+    show(found)
     print(json.dumps({"alert_list": found}))
     sys.exit(0 if found["holds"] else 1)
 
