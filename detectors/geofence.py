@@ -129,7 +129,7 @@ class Geofence:
 
     def start(self, site: Site) -> State:
         """Nobody inside."""
-        state = State(EventClock(self.patience, self.beat), Held(), self._passages([]))
+        state = State(EventClock(self.patience, self.beat), Held(self.beat), self._passages([]))
         self._know(state, site)
         return state
 
@@ -226,10 +226,8 @@ class Geofence:
 
     # ── Beat by beat ────────────────────────────────────────────────────────────────────────────────────────────────
     def _beats(self, state: State, before: int, frontier: int, site: Site) -> Iterator[Finding]:
-        rows, beat = by_device(state.held.take(frontier)), state.clock.beat
-        over = rows["at"] // beat * beat + beat
-        for end in np.unique(over).tolist():
-            here = rows[over == end]
+        for end, held in state.held.take(before, frontier).items():
+            here = by_device(held)
             np.maximum.at(state.newest, here["device"], here["at"])
             heard = set(here["device"].tolist())
             for device in sorted(heard & state.stays.keys()):

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from detectors.base import Batch
 from detectors.certificate import ACCURACY
+from detectors.raster import distinct
 from devices.readings import SECOND, Rows
 
 HELD: Final = np.dtype([("device", "<i4"), ("at", "<i8"), ("lon", "<f8"), ("lat", "<f8")])
@@ -17,38 +18,43 @@ HELD: Final = np.dtype([("device", "<i4"), ("at", "<i8"), ("lon", "<f8"), ("lat"
 class Held:
     """The fixes of the devices concerned, placed and exact enough."""
 
-    def __init__(self) -> None:
-        self._parts: list[Rows] = []
-        self._oldest = 1 << 62
+    def __init__(self, beat: float) -> None:
+        self._beat = int(beat * SECOND)
+        self._parts: dict[int, list[Rows]] = {}  # by number of the beat
 
     def add(self, fixes: Rows, concerned: NDArray[np.bool_]) -> None:
-        """Let fixes wait, in any order; ``concerned`` says of each device id whether it matters."""
+        """Let fixes wait, in any order; ``concerned`` says of each device id whether it matters, the last entry of
+        those beyond."""
         if not len(fixes):
             return
-        known = np.minimum(fixes["device"], len(concerned) - 1)
-        good = concerned[known] & (known == fixes["device"]) & ~(fixes["accuracy"] > ACCURACY)
-        good &= np.isfinite(fixes["lon"]) & np.isfinite(fixes["lat"])
+        good = concerned[np.minimum(fixes["device"], len(concerned) - 1)]
+        good &= np.isfinite(fixes["lon"] + fixes["lat"]) & ~(fixes["accuracy"] > ACCURACY)
         which = np.flatnonzero(good)
         if not len(which):
             return
         held = np.empty(len(which), HELD)
         for column in HELD.names or ():
             held[column] = fixes[column][which]
-        self._parts.append(held)
-        self._oldest = min(self._oldest, int(held["at"].min()))
+        number = held["at"] // self._beat
+        first, last = int(number.min()), int(number.max())
+        if first == last:
+            self._parts.setdefault(first, []).append(held)
+            return
+        for beat in distinct(number).tolist():
+            self._parts.setdefault(beat, []).append(held[number == beat])
 
-    def take(self, before: int) -> Rows:
-        """The fixes with ``at < before`` (UTC µs), of dtype HELD, in any order. Late ones come when they come, and one
-        that was sent twice may come twice."""
-        if self._oldest >= before:
-            return np.empty(0, HELD)
-        held = np.concatenate(self._parts)
-        due = held["at"] < before
-        rest: Rows = held[~due]
-        taken: Rows = held[due]
-        self._parts = [rest] if len(rest) else []
-        self._oldest = int(rest["at"].min()) if len(rest) else 1 << 62
-        return taken
+    def take(self, begin: int, before: int) -> dict[int, Rows]:
+        """The fixes with ``at < before`` (UTC µs, the end of a beat), of dtype HELD and in any order, by the end of the
+        beat in which they count, in order.
+
+        What is older than ``begin`` is late and counts in the first beat after it. One that was sent twice may come
+        twice.
+        """
+        found: dict[int, list[Rows]] = {}
+        for beat in sorted(beat for beat in self._parts if (beat + 1) * self._beat <= before):
+            end = max((beat + 1) * self._beat, begin + self._beat)
+            found.setdefault(end, []).extend(self._parts.pop(beat))
+        return {end: np.concatenate(parts) for end, parts in found.items()}
 
 
 def by_device(held: Rows) -> Rows:

@@ -22,6 +22,7 @@ from devices.readings import NAN, SECOND, Rows
 from devices.site import CHINA, Site, moment
 
 DAY: Final = 86400.0  # s, the longest window
+AHEAD: Final = 600 * SECOND  # how far ahead it is looked for windows that open
 HOUR: Final = 3600 * SECOND  # how often what is past is cleared away
 MOST_VISITS: Final = 60  # in the evidence of one finding
 
@@ -40,6 +41,7 @@ class State:
     concerned: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(1, bool))  # by device id
     visits: dict[str, Stays] = field(default_factory=dict)  # by zone
     items: dict[str, dict[tuple[str, int], Item]] = field(default_factory=dict)  # by zone, then by plan and opening
+    opened: int = EARLIEST  # all windows that open before it are known
     done: int = EARLIEST  # all beats before it are judged
 
 
@@ -109,7 +111,9 @@ class PatrolGap:
     def start(self, site: Site) -> State:
         """Nothing patrolled, nothing missed."""
         none = np.zeros(0, np.int64)
-        state = State(EventClock(self.patience, self.beat), Held(), Heard(self.slot), Walked(Courses([]), none))
+        state = State(
+            EventClock(self.patience, self.beat), Held(self.beat), Heard(self.slot), Walked(Courses([]), none)
+        )
         self._know(state, site)
         return state
 
@@ -132,7 +136,7 @@ class PatrolGap:
 
     def _know(self, state: State, site: Site) -> None:
         """Take a changed site: what was done for quotas that stay as they were counts on."""
-        state.site, state.quotas = site, quotas_of(site)
+        state.site, state.opened, state.quotas = site, EARLIEST, quotas_of(site)
         state.lines = [quota for quota in state.quotas if quota.course is not None]
         state.walked.courses = Courses(quota.course for quota in state.lines if quota.course is not None)
         state.walked.grow(site.registry.size)
@@ -164,13 +168,11 @@ class PatrolGap:
     # ── Beat by beat ────────────────────────────────────────────────────────────────────────────────────────────────
     def _beats(self, state: State, begin: int, frontier: int, site: Site) -> Iterator[Finding]:
         beat, oldest = state.clock.beat, frontier - int((DAY + self.late) * SECOND)
-        rows = state.held.take(frontier)
-        over = np.maximum(rows["at"], begin) // beat * beat + beat
+        held = state.held.take(begin, frontier)
         self._open(state, max(begin, oldest), frontier)
-        moments = set(over.tolist())
         for end in range(begin + beat, frontier + 1, beat):
-            if end in moments:
-                self._walk(state, rows[over == end], end)
+            if end in held:
+                self._walk(state, held[end])
             for items in state.items.values():
                 for item in items.values():
                     if item.look <= end:
@@ -187,8 +189,11 @@ class PatrolGap:
 
     def _open(self, state: State, begin: int, end: int) -> None:
         """Know the windows that overlap a stretch, and when each is looked at first."""
+        if end <= state.opened:
+            return
+        state.opened = end + AHEAD
         for quota in state.quotas:
-            for opens, closes in quota.plan.windows(begin, end):
+            for opens, closes in quota.plan.windows(begin, state.opened):
                 items, key = state.items[quota.zone.code], (quota.plan.code, opens)
                 if key not in items:
                     first = max(closes - self._ahead(quota, quota.plan.visits), (opens + closes) // 2)
@@ -199,7 +204,7 @@ class PatrolGap:
         needed = left * quota.plan.stay + max(left - 1, 0) * self.apart
         return int(max(self.warn, needed) * SECOND)
 
-    def _walk(self, state: State, rows: Rows, end: int) -> None:
+    def _walk(self, state: State, rows: Rows) -> None:
         """Take the fixes of one beat."""
         for c, fixes, passed in state.walked.passed(rows):
             quota = state.lines[c]

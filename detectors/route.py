@@ -23,6 +23,7 @@ from devices.readings import SECOND, Rows
 from devices.site import CHINA, Site, moment
 
 DAY: Final = 86400.0  # s, the longest window
+AHEAD: Final = 600 * SECOND  # how far ahead it is looked for windows that open
 
 
 @dataclass(slots=True)
@@ -37,6 +38,7 @@ class State:
     walkers: NDArray[np.bool_] = field(default_factory=lambda: np.zeros((0, 1), bool))  # by course and device id
     concerned: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(1, bool))
     windows: dict[tuple[str, int], Window] = field(default_factory=dict)  # by plan and opening
+    opened: int = EARLIEST  # all windows that open before it are known
     done: int = EARLIEST  # all beats before it are judged
 
 
@@ -107,7 +109,7 @@ class Route:
 
     def start(self, site: Site) -> State:
         """Nobody on the way."""
-        state = State(EventClock(self.patience, self.beat), Held(), Heard(self.slot))
+        state = State(EventClock(self.patience, self.beat), Held(self.beat), Heard(self.slot))
         self._know(state, site)
         return state
 
@@ -129,7 +131,7 @@ class Route:
 
     def _know(self, state: State, site: Site) -> None:
         """Take a changed site: the walks of courses that stay as they were go on."""
-        state.site = site
+        state.site, state.opened = site, EARLIEST
         found = [route_course(plan, site) for plan in site.plans.values() if plan.kind == "route"]
         state.courses = Courses(course for course in found if course is not None)
         masks = [course.plan.walkers(site.registry) for course in state.courses.courses]
@@ -141,15 +143,12 @@ class Route:
     # ── Beat by beat ────────────────────────────────────────────────────────────────────────────────────────────────
     def _beats(self, state: State, begin: int, frontier: int, site: Site) -> Iterator[Finding]:
         beat, oldest = state.clock.beat, frontier - int((DAY + self.late) * SECOND)
-        rows = state.held.take(frontier)
+        held = state.held.take(begin, frontier)
         self._open(state, max(begin, oldest), frontier)
-        # The moments at which beats are over. A late fix counts from the first beat in which it is known.
-        over = np.maximum(rows["at"], begin) // beat * beat + beat
         closing = [max(-(-w.closes // beat) * beat, begin + beat) for w in state.windows.values() if not w.closed]
-        for end in sorted({*over.tolist(), *(at for at in closing if at <= frontier)}):
-            here = rows[over == end]
-            if len(here):
-                yield from self._walk(state, here, end, site)
+        for end in sorted({*held, *(at for at in closing if at <= frontier)}):
+            if end in held:
+                yield from self._walk(state, held[end], end, site)
             for window in state.windows.values():
                 if not window.closed and window.closes <= end:
                     yield from self._close(state, window, end, site)
@@ -158,8 +157,11 @@ class Route:
 
     def _open(self, state: State, begin: int, end: int) -> None:
         """Know the windows that overlap a stretch."""
+        if end <= state.opened:
+            return
+        state.opened = end + AHEAD
         for course in state.courses.courses:
-            for opens, closes in course.plan.windows(begin, end):
+            for opens, closes in course.plan.windows(begin, state.opened):
                 state.windows.setdefault((course.plan.code, opens), Window(course, opens, closes))
 
     def _walk(self, state: State, rows: Rows, end: int, site: Site) -> Iterator[Finding]:
@@ -177,12 +179,18 @@ class Route:
         )
         pieces = dict(pieces_by_device(by_device(rows[on_course[rows["device"]]])))
         for (code, _), window in state.windows.items():
-            walks, new = [], []
-            for d in sorted(here.get(code, set()) | (window.walks.keys() & pieces.keys())):
-                own = pieces[d][(pieces[d]["at"] >= window.opens) & (pieces[d]["at"] < window.closes)]
-                if len(own):
-                    walks.append(window.walks.setdefault(d, Walk.begin(d, window.course)))
-                    new.append(own)
+            walks, new, near = [], [], here.get(code, set())
+            for d in sorted(near | (window.walks.keys() & pieces.keys())):
+                own = window.clipped(pieces[d])
+                walk = window.walks.get(d) or Walk.begin(d, window.course)
+                if not len(own) or walk.complete:
+                    continue
+                if d not in near and not walk.begun:
+                    walk.goes_by(own)
+                    continue
+                window.walks[d] = walk
+                walks.append(walk)
+                new.append(own)
             if walks:
                 advance(window.course, walks, new, max(self.off, window.course.plan.corridor), self.begun)
             for walk in walks:

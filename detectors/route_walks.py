@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Final
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from detectors.certificate import Patrol, judge
 from detectors.courses import Course, Track, ways, within
+from detectors.geo import Floats
 from detectors.held import HELD
 from devices.readings import Rows
 
@@ -60,6 +61,11 @@ class Walk:
     def complete(self) -> bool:
         return self.patrol is not None and self.patrol.result == "complete"
 
+    def goes_by(self, rows: Rows) -> None:
+        """Take fixes beside the course of somebody who has not begun it: they only tell where he comes from."""
+        if rows["at"][-1] > self.newest:
+            self.latest, self.newest = rows[-1:], int(rows["at"][-1])
+
     def track(self) -> Track:
         """Its fixes in order of time, each moment once."""
         held = np.concatenate(self.parts) if self.parts else np.empty(0, HELD)
@@ -84,6 +90,13 @@ class Window:
     walks: dict[int, Walk] = field(default_factory=dict)  # by device id
     closed: bool = False  # it was judged at its end
     told: str = ""  # the result that was told last, "" for none
+
+    def clipped(self, rows: Rows) -> Rows:
+        """Those of some fixes, in order of time, that lie in the window."""
+        if self.opens <= rows["at"][0] and rows["at"][-1] < self.closes:
+            return rows
+        within_it: Rows = rows[(rows["at"] >= self.opens) & (rows["at"] < self.closes)]
+        return within_it
 
     @property
     def done(self) -> bool:
@@ -138,7 +151,7 @@ def _fresh(course: Course, news: Sequence[tuple[Walk, Rows]], off: float, begun:
     known[starts] = [len(walk.latest) > 0 for walk, _ in news]
     track = Track(together["at"].astype(np.int64), together["lon"], together["lat"])
     x0, y0, x, y = ways(course, track, owner)
-    hits = within(course, x0, y0, x, y, course.plan.corridor)
+    hits = _hits(course, x0, y0, x, y)
     hits[known] = False  # what the newest fixes passed is in ``covered`` already
     on = np.asarray(hits.any(axis=1))
     astray = np.flatnonzero(~on & ~known)
@@ -162,6 +175,18 @@ def _fresh(course: Course, news: Sequence[tuple[Walk, Rows]], off: float, begun:
         if first_away[i] < -NEVER:
             walk.off_since = first_away[i] if walk.off_since is None else walk.off_since
             walk.farthest = max(walk.farthest, farthest[i])
+
+
+def _hits(course: Course, x0: Floats, y0: Floats, x1: Floats, y1: Floats) -> NDArray[np.bool_]:
+    """Which ways pass which marks, shape (ways, marks): only those are tried that lie in the box around the ways."""
+    reach = course.plan.corridor
+    near = (course.x >= min(x0.min(), x1.min()) - reach) & (course.x <= max(x0.max(), x1.max()) + reach)
+    near &= (course.y >= min(y0.min(), y1.min()) - reach) & (course.y <= max(y0.max(), y1.max()) + reach)
+    hits = np.zeros((len(x0), len(course.x)), bool)
+    if near.any():
+        some = replace(course, x=course.x[near], y=course.y[near])
+        hits[:, near] = within(some, x0, y0, x1, y1, reach)
+    return hits
 
 
 def _begin(walk: Walk, hits: NDArray[np.bool_], at: NDArray[np.int64], begun: float) -> None:
