@@ -26,8 +26,8 @@ MOST_LISTED: Final = 30  # lines of a digest; services refuse or cut off long me
 class Lately:
     """What a contact got within its pace, or is getting: messages not of high severity, and those of it.
 
-    ``oldest`` is the time of the first message, ``digest`` that of the last digest and ``gathered`` what that stood for;
-    ``opened`` whether one gathers now.
+    ``oldest`` is the time of the first message, ``digest`` that of the last digest and ``gathered`` how many that stood
+    for; ``opened`` says whether one gathers now.
     """
 
     lesser: int = 0

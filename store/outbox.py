@@ -26,7 +26,7 @@ from store.notices import NOTICE_COLUMNS
 
 LEASE, COMMAND_LEASE = 120.0, 15.0
 """Seconds for which a sender may take, by far the longest it needs: one contact's notices go one after another, at most
-:data:`MOST_OF_ONE` in a lease, and each is given 10 s; a command is at the broker within 5 s, and must not wait long
+:data:`MOST_OF_ONE` in a lease, and each is given 20 s; a command is at the broker within 5 s, and must not wait long
 when its sender died."""
 MOST_OF_ONE: Final = 5
 _PLANNING: Final = 0x70617467_6F757462  # an advisory lock: what a contact got lately is counted by one at a time
