@@ -29,9 +29,10 @@ def code(terminal: int) -> str:
     return f"B{terminal:06d}"
 
 
-def fix(t: float, terminal: int, number: int) -> bytes:
-    """One fix as JSON, about 105 bytes: terminals on a grid, walking slowly east."""
-    lon, lat = 118.80 + terminal % 200 * 0.001 + number * 1e-6, 31.40 + terminal // 200 % 100 * 0.001
+def fix(t: float, terminal: int) -> bytes:
+    """One fix as JSON, about 105 bytes: terminals on a grid, walking two kilometres to and fro as fast as they say."""
+    lon = 118.80 + terminal % 200 * 0.001 + abs(1.2 * t % 4000.0 - 2000.0) / 94_900
+    lat = 31.40 + terminal // 200 % 100 * 0.001
     return b'{"t":%.6f,"lon":%.6f,"lat":%.6f,"spd":1.2,"hdg":87,"acc":4.5,"bat":88}' % (t, lon, lat)
 
 
@@ -43,11 +44,11 @@ def frames(given: argparse.Namespace, since: float) -> list[bytes]:
         terminal, number = i % given.terminals, i // given.terminals
         if given.array:
             first = number * given.array
-            many = (fix(since + (first + k) * given.step, terminal, first + k) for k in range(given.array))
+            many = (fix(since + (first + k) * given.step, terminal) for k in range(given.array))
             payload = b"[" + b",".join(many) + b"]"
         else:
             t = since + (i / given.rate if given.rate else number * given.step)
-            payload = fix(t, terminal, number)
+            payload = fix(t, terminal)
         made.append(packets.publish(topics[terminal], payload, i % 65_535 + 1))
     return made
 
