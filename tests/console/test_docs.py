@@ -59,7 +59,7 @@ async def test_the_commands_run_as_they_stand(
 ) -> None:
     await find()
     blocks = BLOCK.findall((DOCS / PAGES[0]).read_text("utf-8"))
-    assert len(blocks) == 10
+    assert len(blocks) == 11
     script = "\necho ----\n".join(blocks)
     given = {"BASE": f"http://127.0.0.1:{server.port}", "NAME": "first", "PASSWORD": "a long enough phrase"}
     await _become_operator(server)
@@ -76,7 +76,7 @@ async def test_the_commands_run_as_they_stand(
         await asyncio.wait([ended], timeout=0.3)
     output, errors = (part.decode() for part in await ended)
     assert process.returncode == 0, errors + output
-    log_in, lists, filtered, pages, taken, silence, case, candidates, stream, refusal = output.split("----\n")
+    log_in, lists, filtered, pages, taken, silence, case, candidates, once, stream, refusal = output.split("----\n")
     assert json.loads(log_in)["name"] == "first"
     assert taken.startswith("first\n")
     assert "first 基站割接" in silence and silence.endswith("\nfirst\n")
@@ -86,6 +86,8 @@ async def test_the_commands_run_as_they_stand(
     assert re.search(r"^T1 [0-9.]+ m, [0-9.]+ s, 80 %, fit$", candidates, re.MULTILINE)
     assert re.search(r"^opened$", case, re.MULTILINE)
     assert "first report 电话举报" in case
+    first, again, similar = once.splitlines()
+    assert first == again and similar.startswith("PG-") and similar.endswith("m away, reported by 1")
     assert 'event: positions\ndata: [{"device":"T1"' in stream
     assert json.loads(refusal)["code"] == "not_found"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import jsonschema
@@ -85,6 +86,7 @@ async def test_real_answers_fit_the_description(
     arranged = {"reason": "演练", "ends": (datetime.now(UTC) + timedelta(hours=1)).isoformat()}
     case = {"category": "fishing", "title": "两人垂钓", "lon": 118.87, "lat": 31.47}
     row = {"category": "noise", "area": "320118100000", "unit": "police", "dry_run": True}
+    seen = {"category": "fishing", "lon": 118.87, "lat": 31.47}
     decision = {"unit": "police", "participants": ["a", "b"], "reason": "x", "version": 1}
     samples: list[tuple[str, str, str, dict[str, Any], int]] = [
         ("get", "/healthz", "/healthz", {}, 200),
@@ -127,6 +129,17 @@ async def test_real_answers_fit_the_description(
         ("get", "/api/v1/cases/{case_id}/candidates", f"/api/v1/cases/{alert.case_id}/candidates", {}, 200),
         ("get", "/api/v1/cases/{case_id}/letters", f"/api/v1/cases/{alert.case_id}/letters", {}, 200),
         ("get", "/api/v1/cases/{case_id}/letters/{seq}", f"/api/v1/cases/{alert.case_id}/letters/1", {}, 404),
+        ("get", "/api/v1/cases/{case_id}/reporters", f"/api/v1/cases/{alert.case_id}/reporters", {}, 200),
+        ("get", "/api/v1/cases/{case_id}/similar", f"/api/v1/cases/{alert.case_id}/similar", {}, 200),
+        ("get", "/api/v1/cases/{case_id}/history", f"/api/v1/cases/{alert.case_id}/history", {}, 200),
+        ("post", "/api/v1/reports", "/api/v1/reports", seen, 201),
+        ("post", "/api/v1/reports", "/api/v1/reports", {**seen, "same_as": 10**9}, 404),
+        ("get", "/api/v1/reports", "/api/v1/reports", {}, 200),
+        ("get", "/api/v1/reports/form", "/api/v1/reports/form", {}, 200),
+        ("post", "/api/v1/reports/similar", "/api/v1/reports/similar", seen, 200),
+        ("get", "/api/v1/reports/{report_id}", "/api/v1/reports/999999", {}, 404),
+        ("post", "/api/v1/reports/{report_id}/notes", "/api/v1/reports/999999/notes", {"note": "x"}, 404),
+        ("post", "/api/v1/attachments", "/api/v1/attachments", {}, 422),
         ("get", "/api/v1/ownership", "/api/v1/ownership", {}, 200),
         ("get", "/api/v1/ownership/{case_id}", f"/api/v1/ownership/{alert.case_id}", {}, 404),
         ("post", "/api/v1/ownership/{case_id}", "/api/v1/ownership/999999", decision, 404),
@@ -143,7 +156,8 @@ async def test_real_answers_fit_the_description(
         ("post", "/api/v1/me/password", "/api/v1/me/password", {"old": "wrong", "new": "0123456789"}, 422),
     ]
     for method, path, address, body, status in samples:
-        answer = await client("admin").request(method, address, **({"json": body} if method in ("post", "put") else {}))
+        body = {"json": body} if method in ("post", "put") else {}
+        answer = await client("admin").request(method, address, headers={"Idempotency-Key": uuid4().hex}, **body)
         assert answer.status_code == status, f"{method} {address}: {answer.text}"
         described = description["paths"][path][method]["responses"][str(status)]
         schema = described["content"]["application/json"]["schema"]
@@ -155,6 +169,7 @@ async def test_real_answers_fit_the_description(
         ("get", "/metrics"),
         ("get", "/api/v1/live"),
         ("get", "/api/v1/duties/export"),
+        ("get", "/api/v1/attachments/{sha256}"),
         ("get", "/api/v1/cases/{case_id}/letters/{seq}/print"),
         ("delete", "/api/v1/session"),
     }
