@@ -156,6 +156,8 @@ def a_site(devices: int = 16) -> Site:
         Plan("R-1", "route", "湖岸巡护", "Shore round", "A", ("L",), 1, 0.0, "18:14", "18:20", who=("T13", "T14")),
         Plan("R-2", "route", "打卡巡护", "Checkpoint round", "A", ("K-1", "K-2"), 1, 10.0, "18:16", "18:23",
              who=("patrol",), share=1.0, ordered=True),
+        Plan("R-3", "route", "单程巡护", "One way", "A", ("L",), 1, 0.0, "18:15", "18:19", who=("T13",), ordered=True),
+        Plan("R-4", "route", "快艇巡航", "Boat round", "A", ("L",), 1, 0.0, "18:17", "18:22", who=("V15",), share=1.0),
     ]  # fmt: skip
     known = [
         Device("C1", "camera", "一号", "One", "A", "A", lon=118.80, lat=31.399, id=1),
