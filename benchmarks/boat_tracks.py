@@ -46,10 +46,7 @@ class Boats:
         """What the detector would know at each fix. Of fixes at one moment the first counts, for all of them; trips are
         tracks of their own."""
         track = Track.of(self.trips, self.at, self.lon, self.lat)
-        order = np.lexsort((track.at, track.boat))
-        wide = int(self.at.max() - self.at.min()) + 1
-        key = track.boat[order] * wide + track.at[order] - self.at.min()
-        where = order[np.searchsorted(key, self.trips * wide + self.at - self.at.min())]
+        where = track.find(self.trips, self.at)
         return {
             name: values[where]
             for name, values in features(track, np.arange(len(track.at)), hindsight=hindsight).items()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 
-from detectors.geo import Floats, Ids, ZoneIndex
+from detectors.geo import Floats, Ids, Plane, ZoneIndex
 from devices.readings import Rows
 from devices.site import Site, ZoneKind
 
@@ -21,6 +22,8 @@ class Eyes:
         self.site = site
         self.zones = site.zones_of(kind)
         self._index = ZoneIndex(self.zones)
+        bounds = shapely.total_bounds([zone.geometry for zone in self.zones]) if self.zones else np.zeros(4)
+        self.plane = Plane(float(bounds[0] + bounds[2]) / 2, float(bounds[1] + bounds[3]) / 2)
         order = {zone.code: i for i, zone in enumerate(self.zones)}
         self._watched = np.full(site.registry.size, -1)
         for device in site.registry.devices:
@@ -51,6 +54,18 @@ class Eyes:
         row, zone = np.append(row, by_camera), np.append(zone, watched[by_camera])
         order = np.lexsort((zone, row))
         return row[order], zone[order]
+
+    def holding(self, lon: Floats, lat: Floats) -> tuple[Ids, Ids]:
+        """(place, zone) index pairs, shape (k,): in which zones places of shape (n,) lie, sorted."""
+        return self._index.pairs(lon, lat)
+
+    def in_season(self, at: NDArray[np.int64], row: Ids, zone: Ids) -> tuple[Ids, Ids]:
+        """Of (row, zone) pairs those whose zone's season is on at the row's moment (``at``, UTC µs, by row)."""
+        on = np.zeros(len(row), bool)
+        for z in np.unique(zone):
+            here, season = zone == z, self.zones[z].season
+            on[here] = season is None or season.active(at[row[here]])
+        return row[on], zone[on]
 
     def near(self, lon: Floats, lat: Floats, metres: float) -> NDArray[np.bool_]:
         """Whether each place lies in the box around all zones, so many metres wider."""

@@ -43,9 +43,19 @@ class Track(NamedTuple):
         """From fixes in any order; without those that have no place, and only the first of a boat's moment."""
         placed = np.flatnonzero(np.isfinite(lon) & np.isfinite(lat))
         order = placed[np.lexsort((at[placed], boat[placed]))]
-        boat, at = boat[order].astype(np.int64), at[order]
-        once = np.append(True, (boat[1:] != boat[:-1]) | (at[1:] != at[:-1]))[: len(order)]
-        return cls(boat[once], at[once], lon[order[once]], lat[order[once]])
+        return cls(boat[order].astype(np.int64), at[order], lon[order], lat[order]).once()
+
+    def once(self) -> Track:
+        """Without the repetitions of a boat's moment."""
+        new = np.append(True, (np.diff(self.boat) != 0) | (np.diff(self.at) != 0))[: len(self.at)]
+        return self if new.all() else Track(*(column[new] for column in self))
+
+    def find(self, boat: NDArray[Any], at: NDArray[np.int64]) -> Ids:
+        """Where in the track these fixes are, shape (k,); each must be in it."""
+        first = int(self.at.min())
+        wide = int(self.at.max()) - first + 1
+        key = self.boat * wide + (self.at - first)
+        return np.searchsorted(key, boat.astype(np.int64) * wide + (at - first))
 
 
 class Grid(NamedTuple):
@@ -64,32 +74,33 @@ class Grid(NamedTuple):
         return np.asarray(np.cumsum(self.speed, axis=1) / np.maximum(count, 1))
 
 
-def features(track: Track, fixes: Ids, *, hindsight: bool = False) -> dict[str, Floats]:
+def features(track: Track, fixes: Ids, *, history: int = HISTORY, hindsight: bool = False) -> dict[str, Floats]:
     """What is known of the movement at some fixes of a track (indices, shape (k,)): each of shape (k,), NaN where
-    nothing is. Speeds in m/s, distances in m; a pace is a speed by the boat's own cruising speed.
+    nothing is. Speeds in m/s, distances in m; a pace is a speed by the boat's own cruising speed. ``history`` (s): how
+    far back is looked, at least ten minutes.
     """
-    back = _grid(track, fixes, -HISTORY)
+    back = _grid(track, fixes, -history)
     cruise = np.maximum(_quantile(back, 1800, 0.98), SLOWEST_CRUISE)
-    steady = np.maximum(_quantile(back, HISTORY, 0.90), SLOWEST_CRUISE)
+    steady = np.maximum(_quantile(back, history, 0.90), SLOWEST_CRUISE)
     mean = _with_unknown(back)
     found = {
         "fastest_1min": _fastest(back, 60),
         "fastest_5min": _fastest(back, 300),
         "fastest_10min": _fastest(back, 600),
         "pace_now": mean[:, 0] / steady,
-        "pace_5min": mean[:, 300 // STEP - 1] / cruise,
+        "pace_5min": mean[:, _last(back, 300)] / cruise,
         "straight_10min": _straight(back, mean, 600),
         "old_places": _nearest_old(back),
+        "roamed": _roamed(back, history // 2),
     }
     if hindsight:
-        top = np.maximum(_quantile(back, HISTORY, 0.98), SLOWEST_CRUISE)
+        top = np.maximum(_quantile(back, history, 0.98), SLOWEST_CRUISE)
         ahead = _grid(track, fixes, HINDSIGHT)
         coming = _with_unknown(ahead)
-        five = 300 // STEP - 1
         found |= {
             "pace_next": coming[:, 0] / cruise,
-            "pace_next_2min": coming[:, 3] / top,
-            "pace_around": (mean[:, five] + coming[:, five]) / 2 / top,
+            "pace_next_2min": coming[:, _last(ahead, 120)] / top,
+            "pace_around": (mean[:, _last(back, 300)] + coming[:, _last(ahead, 300)]) / 2 / top,
         }
     return found
 
@@ -118,6 +129,11 @@ def _grid(track: Track, fixes: Ids, reach: int) -> Grid:
     return Grid(np.where(known, np.hypot(dx, dy) / STEP, 0.0), known, x, y)
 
 
+def _last(grid: Grid, seconds: int) -> int:
+    """The last step of so many seconds, if it is looked so far."""
+    return int(min(seconds // STEP, grid.speed.shape[1])) - 1
+
+
 def _with_unknown(grid: Grid) -> Floats:
     return np.where(grid.known[:, :1], grid.mean, np.nan)
 
@@ -129,7 +145,7 @@ def _fastest(grid: Grid, seconds: int) -> Floats:
 
 def _quantile(grid: Grid, seconds: int, share: float) -> Floats:
     """Of the known speeds; known steps come first, and the unknown are 0, so they sort before them."""
-    steps = seconds // STEP
+    steps = _last(grid, seconds) + 1
     count = grid.known[:, :steps].sum(axis=1)
     ordered = np.sort(np.where(grid.known[:, :steps], grid.speed[:, :steps], -1.0), axis=1)
     place = steps - count + share * np.maximum(count - 1, 0)
@@ -141,7 +157,7 @@ def _quantile(grid: Grid, seconds: int, share: float) -> Floats:
 
 def _straight(grid: Grid, mean: Floats, seconds: int) -> Floats:
     """How far it has come by how far it has gone: 1 for a straight line, 0 for a circle."""
-    steps = seconds // STEP
+    steps = _last(grid, seconds) + 1
     last = np.maximum(grid.known[:, :steps].sum(axis=1) - 1, 0)
     rows = np.arange(len(last))
     gone = mean[:, steps - 1] * STEP * (last + 1)
@@ -155,7 +171,14 @@ def _nearest_old(grid: Grid) -> Floats:
     """Metres to the nearest of its places of 20 minutes ago and more: who works along a line comes back to it."""
     old = slice(1200 // STEP - 1, None)
     away = np.where(grid.known[:, old], np.hypot(grid.x[:, old], grid.y[:, old]), FAR)
-    return np.asarray(np.minimum(away.min(axis=1), FAR))
+    return np.asarray(np.minimum(away.min(axis=1, initial=FAR), FAR))
+
+
+def _roamed(grid: Grid, seconds: int) -> Floats:
+    """Metres to the farthest of its places of so many seconds, as far as it has been followed. Not a matter of the
+    weights: a boat at its berth moves as little as one at its net."""
+    steps = slice(0, max(1, seconds // STEP))
+    return np.asarray(np.hypot(grid.x[:, steps], grid.y[:, steps]).max(axis=1))  # 0 where nothing is known
 
 
 # ── The weights ─────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -29,9 +29,10 @@ class Glimpse(NamedTuple):
     lat: float
     first: int  # UTC µs of the first and last sighting in it
     last: int
-    labels: tuple[str, ...]
+    labels: tuple[str, ...]  # none: a boat that does nothing that counts
     sightings: int
     confidence: float  # mean, 0..1
+    by_fix: bool = False  # ``device`` is no camera but the boat itself, known by its own fixes
 
 
 @dataclass(slots=True, eq=False)
@@ -51,6 +52,8 @@ class Presence:
     sureness: dict[str, float] = field(default_factory=dict)  # label → sum of confidences, one for each beat
     latest: dict[str, int] = field(default_factory=dict)  # label → the beat in which it was last seen
     cameras: dict[int, int] = field(default_factory=dict)  # camera → glimpses
+    vessel: int = -1  # the boat's id, if it is known by its own fixes
+    against: int = 0  # how often its movement was not that of one fishing
     tracks: set[tuple[int, str]] = field(default_factory=set)
     points: list[Glimpse] = field(default_factory=list)
     subject: str = ""  # given when it is first spoken of
@@ -77,7 +80,10 @@ class Presence:
                 self.latest[label] = beat
                 self.beats[label] = self.beats.get(label, 0) + 1
                 self.sureness[label] = self.sureness.get(label, 0.0) + glimpse.confidence
-        self.cameras[glimpse.device] = self.cameras.get(glimpse.device, 0) + 1
+        if glimpse.by_fix:
+            self.vessel = glimpse.device
+        else:
+            self.cameras[glimpse.device] = self.cameras.get(glimpse.device, 0) + 1
         if glimpse.track:
             self.tracks.add((glimpse.device, glimpse.track))
         self.points.append(glimpse)
@@ -96,24 +102,42 @@ class Joining:
 
     cluster: float  # near enough, whoever it is
     roam: float  # near enough for the same track of a camera
+    alongside: float  # near enough for a boat's own fixes and what a camera sees of it: they are not of one moment
     gap: int
+    gap_vessel: int  # of a presence that a boat's own fixes belong to
+
+    @property
+    def longest(self) -> int:
+        """The longest pause within any presence."""
+        return max(self.gap, self.gap_vessel)
 
     def find(self, presences: Iterable[Presence], glimpse: Glimpse) -> Presence | None:
-        """The nearest presence within ``cluster``, else the one that has the glimpse's track within ``roam``.
+        """The nearest presence within reach, else the one that has the glimpse's track within ``roam``.
 
         Place goes before track, so that a stray place at a track's beginning does not part it from its party for good.
-        A boat joins boats only, and follows its track any distance; who sits in it joins it by place.
+        A boat joins boats only, and follows its track any distance; who sits in it joins it by place. Boats that are
+        known by their own fixes are never taken for one.
         """
         fits = [p for p in presences if (p.afloat or not glimpse.afloat) and self.in_time(p, glimpse)]
-        near = min(((p.distance(glimpse), i) for i, p in enumerate(fits)), default=(math.inf, -1))
-        if near[0] <= self.cluster:
+        if glimpse.by_fix:
+            own = [p for p in fits if p.vessel == glimpse.device]
+            if own:
+                return own[-1]
+            fits = [p for p in fits if p.vessel < 0]
+        away = [(p.distance(glimpse), i) for i, p in enumerate(fits)]
+        near = min(((d, i) for d, i in away if d <= self._reach(fits[i], glimpse)), default=None)
+        if near is not None:
             return fits[near[1]]
         followed = [p for p in fits if glimpse.track and (glimpse.device, glimpse.track) in p.tracks]
         return next((p for p in followed if glimpse.afloat or p.distance(glimpse) <= self.roam), None)
 
+    def _reach(self, presence: Presence, glimpse: Glimpse) -> float:
+        return self.alongside if glimpse.by_fix or presence.vessel >= 0 else self.cluster
+
     def in_time(self, presence: Presence, glimpse: Glimpse) -> bool:
         """Whether the pause between them is short enough."""
-        return glimpse.first - presence.last <= self.gap and presence.first - glimpse.last <= self.gap
+        gap = self.gap_vessel if glimpse.by_fix or presence.vessel >= 0 else self.gap
+        return glimpse.first - presence.last <= gap and presence.first - glimpse.last <= gap
 
 
 class Book:
@@ -129,8 +153,12 @@ class Book:
         for glimpse in glimpses:
             known = self.presences.setdefault(glimpse.zone, [])
             presence = joining.find(known, glimpse)
+            if not glimpse.labels:
+                if presence is not None and presence.vessel == glimpse.device:
+                    presence.against += 1
+                continue
             if presence is None:
-                known[:] = [p for p in known if glimpse.first - p.last <= joining.gap]
+                known[:] = [p for p in known if glimpse.first - p.last <= joining.longest]
                 place = (glimpse.zone, glimpse.afloat, glimpse.lon, glimpse.lat)
                 presence = Presence(*place, first=glimpse.first, last=glimpse.last)
                 known.append(presence)

@@ -33,7 +33,18 @@ BEGIN = 1_781_000_000 * SECOND  # 2026-06-09 18:13 at the site
 PATIENCE = 5.0
 NAN = math.nan
 SMALL: dict[str, dict[str, Any]] = {
-    "fishing_ban": {"dwell": 50.0, "lone_dwell": 80.0, "renew": 20.0, "gap": 30.0, "own_recent": 20.0, "epoch": 130.0},
+    "fishing_ban": {
+        "dwell": 50.0,
+        "lone_dwell": 80.0,
+        "boat_dwell": 60.0,
+        "renew": 20.0,
+        "gap": 30.0,
+        "boat_gap": 40.0,
+        "berth": 5.0,
+        "own_recent": 20.0,
+        "history": 120.0,
+        "epoch": 130.0,
+    },
     "crowd": {
         "sustain": 30.0,
         "renew": 20.0,
@@ -129,10 +140,11 @@ def small(kind: str) -> Detector[Any]:
 CAMERAS, TERMINALS, SENSOR, LATECOMER = (1, 2, 3), (4, 5, 6, 7, 8), 9, 10
 FORGERS = (11, 12)
 WALKERS, SPEEDBOAT = (13, 14), 15
+BOATS = (16, 17, 18)
 VISITS = Visits()
 
 
-def a_site(devices: int = 16) -> Site:
+def a_site(devices: int = 19) -> Site:
     box = shapely.box
     zones = [
         Zone("NF-1", "no_fishing", "核心禁渔区", "Core ban zone", "A", box(118.80, 31.40, 118.82, 31.42),
@@ -173,6 +185,8 @@ def a_site(devices: int = 16) -> Site:
         *(Device(f"T{i}", "terminal", f"队员{i}", f"Walker {i}", "A", "A", role="patrol", id=i,
                  properties={"home": ["G", "K-1"]}) for i in WALKERS),
         Device("V15", "vessel", "快艇", "Speedboat", "A", "A", id=SPEEDBOAT),
+        *(Device(f"V{i}", "vessel", f"渔船{i}", f"Boat {i}", "A", "A", id=i,
+                 properties={"permit": i == 18, "permits": ["NF-1"]}) for i in BOATS),
     ]  # fmt: skip
     registry = Registry([d for d in known if d.id < devices])
     return Site([Area("A", "湖区", "Lake", "street")], zones, [], registry, plans=plans)
@@ -309,6 +323,26 @@ def a_patrol(draw: random.Random, length: int) -> Iterable[tuple[str, tuple[Any,
             t += draw.uniform(5, 9)
 
 
+def fishing_boats(draw: random.Random, length: int) -> Iterable[tuple[str, tuple[Any, ...]]]:
+    """Boats that come at speed, work along a line and go, now and then silent, and sometimes seen by a camera."""
+    for device in BOATS:
+        x, y, course = draw.choice([118.81, 118.817, 118.83]), 31.41, draw.uniform(0, 6)
+        works = sorted(draw.uniform(-0.3, 1.2) * length for _ in range(4))
+        quiet = sorted(draw.uniform(0, length * 1.3) for _ in range(draw.choice([0, 2])))
+        seen, period = draw.random() < 0.5, draw.choice([4.0, 9.0, 25.0])
+        t = draw.uniform(0, 8)
+        while t < length:
+            slow = any(a < t < b for a, b in zip(works[::2], works[1::2], strict=True))
+            step, pace = period * draw.uniform(0.9, 1.1), 0.5 if slow else 3.0
+            course += draw.gauss(0, 0.6 if slow else 0.1)
+            x, y = x + pace * step * math.sin(course) / 95_000, y + pace * step * math.cos(course) / 111_000
+            if not any(a < t < b for a, b in zip(quiet[::2], quiet[1::2], strict=True)):
+                yield "fixes", (device, t, *jittered(draw, x, y, 3.0), NAN, NAN, 5.0, 80.0, 0)
+            if seen and slow:
+                yield "sightings", (3, t + 1.0 + device / 100, "boat", 1, 0.8, "", *jittered(draw, x, y, 8.0))
+            t += step
+
+
 def a_gauge(draw: random.Random, length: int) -> Iterable[tuple[str, tuple[Any, ...]]]:
     """A water level that rocks, is lifted at once or by and by, falls, and sometimes stays to the last digit."""
     lifts = [(draw.uniform(0, length), draw.choice([1.0, 60.0]), draw.choice([0.4, 0.7, -0.4])) for _ in range(4)]
@@ -335,6 +369,7 @@ def a_world(seed: int, parties: int, crowds: int, length: int) -> World:
     told += [("samples", (draw.choice(TERMINALS), t, "online", 0.0)) for t in np.arange(3.0, length, 50.0)]
     told += forgers(random.Random(seed + 1), length)  # dice of their own
     told += a_patrol(random.Random(seed + 2), length)
+    told += fishing_boats(random.Random(seed + 3), length)
     found, arrived = [], dict[int, int]()
     for kind, (device, t, *rest) in sorted(told, key=lambda r: (r[1][1], repr(r))):
         at = BEGIN + round(t * 1000) * 1000

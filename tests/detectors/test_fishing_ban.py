@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import json
+import math
 from typing import Any
 
 import numpy as np
@@ -10,9 +13,15 @@ import pytest
 
 from detectors.base import Batch, Finding
 from detectors.fishing_ban import FishingBan
+from detectors.geo import DEGREE, Plane, place_cell
 from devices.readings import SECOND, SIGHTING, rows
+from devices.registry import Registry
+from devices.site import Site
 
 BAN = FishingBan()
+SPOT = Plane(118.85, 31.45)  # as the lake's
+HIGH = BAN.cell / DEGREE
+WIDE = HIGH / math.cos(math.radians((math.floor(31.45 / HIGH) + 0.5) * HIGH))  # degrees, of a cell there
 
 
 def every(seconds: float, begin: float, end: float) -> Any:
@@ -182,8 +191,6 @@ def test_a_camera_without_places_counts_for_the_zone_it_watches(lake: Any) -> No
 
 
 def test_overlapping_zones_count_once(lake: Any) -> None:
-    from devices.site import Site
-
     outer = lake.zone("NF-OUTER", "no_fishing", -800, -800, 800, 800, "外围", "Outer zone")
     site = Site(lake.site.areas.values(), [*lake.site.zones.values(), outer], [], lake.site.registry)
     both = lake.seen("rod", every(5, 0, 310), (10, 10)) + lake.seen("rod", every(5, 0, 310), (700, 10), camera=2)
@@ -217,3 +224,132 @@ def test_late_by_minutes_is_still_counted(lake: Any) -> None:
     found = list(BAN.step(state, Batch(sightings=stored), lake.at(421), lake.site))
     assert found
     assert found[0].since == lake.at(0)
+
+
+# ── Boats by their own fixes ────────────────────────────────────────────────────────────────────────────────────────
+def works(lake: Any, device: int = 6, *, seconds: float = 1500, pace: float = 0.4, period: float = 10.0) -> Any:
+    """A boat comes from the west at 3.5 m/s and then works along a line through the zone."""
+    out = lake.fixes(device, every(period, -1500, 0), (-200, 0), step=(3.5, 0))
+    return out + lake.fixes(device, every(period, 0, seconds), (-200, 0), step=(pace, 0))
+
+
+def with_properties(lake: Any, device: int, **properties: Any) -> Any:
+    """The site with other properties, or another kind and role, of one device."""
+    changes = {name: properties.pop(name) for name in ("kind", "role") if name in properties}
+    devices = [
+        dataclasses.replace(d, properties=properties, **changes) if d.id == device else d
+        for d in lake.site.registry.devices
+    ]
+    other = copy.copy(lake)
+    other.site = Site(lake.site.areas.values(), lake.site.zones.values(), [], Registry(devices))
+    return other
+
+
+@pytest.mark.parametrize("period", [5.0, 10.0, 60.0, 180.0])
+def test_a_boat_that_moves_like_one_that_fishes_is_one_episode(lake: Any, period: float) -> None:
+    found = lake.watch(BAN, fixes=works(lake, period=period))
+    assert subjects(found) == {"V6"}
+    assert {f.zone for f in found} == {"NF"}
+    first = found[0]
+    assert lake.at(0) <= first.since <= lake.at(300)
+    assert 720 <= (first.until - first.since) / SECOND < 720 + 2 * max(period, 30)
+    assert first.score > 0.5
+    numbers = first.evidence["numbers"]
+    assert (numbers["cameras"], numbers["limit_s"]) == (0, 720)
+    assert {f["properties"]["vessel"] for f in first.evidence["geojson"]["features"]} == {"V6"}
+
+
+def test_what_is_said_of_a_boat(lake: Any) -> None:
+    first = lake.watch(BAN, fixes=works(lake))[0]
+    assert "发现船只作业轨迹，停留12分钟（阈值12分钟），据游船的定位轨迹。" in first.sentence.zh
+    assert "a boat moving as if fishing since" in first.sentence.en
+    assert first.sentence.en.endswith("there for 12 min (limit 12 min), by the track of Pleasure boat.")
+
+
+@pytest.mark.parametrize("pace", [3.0, 4.0, 6.0])
+def test_a_boat_that_sails_to_and_fro_through_the_zone_is_nobody(lake: Any, pace: float) -> None:
+    leg = 3000 / pace
+    fixes = []
+    for i in range(6):
+        side = 1 if i % 2 == 0 else -1
+        fixes += lake.fixes(6, every(10, i * leg, (i + 1) * leg), (side * (-1500 - i * 3000), 0), step=(side * pace, 0))
+    assert lake.watch(BAN, fixes=fixes) == []
+
+
+def test_a_boat_at_its_berth_is_not_fishing(lake: Any) -> None:
+    rng = np.random.default_rng(5)
+    moored = [f for t in every(10, -3600, 4000) for f in lake.fixes(6, [t], tuple(rng.normal((100, 100), 4.0)))]
+    assert lake.watch(BAN, fixes=moored) == []
+    assert lake.watch(FishingBan(berth=0.0), fixes=moored), "otherwise it would be"
+    assert lake.watch(BAN, fixes=works(lake, seconds=10, pace=0.0) + moored[400:]), "it has come and lies there: it may"
+
+
+def test_out_of_the_zone_or_its_season_a_boat_may_fish(lake: Any) -> None:
+    north = [(*f[:4], f[4] + 0.02, *f[5:]) for f in works(lake)]
+    assert lake.watch(BAN, fixes=north) == []
+    spring = [(*f[:3], f[3] + 0.0158, *f[4:]) for f in works(lake, seconds=6000, pace=0.1)]  # 1500 m to the east
+    found = lake.watch(BAN, fixes=spring)
+    assert found, "the season ends at 3600 s"
+    assert {f.zone for f in found} == {"NF-SPRING"}
+    assert max(f.until for f in found) <= lake.at(3600)
+
+
+def test_our_own_boats_and_those_with_a_permit_are_not_found(lake: Any) -> None:
+    fixes = works(lake)
+    assert lake.watch(BAN, fixes=fixes)
+    assert with_properties(lake, 6, permit=True).watch(BAN, fixes=fixes) == []
+    assert with_properties(lake, 6, permit=True, permits=["NF"]).watch(BAN, fixes=fixes) == []
+    assert with_properties(lake, 6, permit=True, permits=["NF-SPRING"]).watch(BAN, fixes=fixes), "not for this zone"
+    assert with_properties(lake, 6, permit=False).watch(BAN, fixes=fixes)
+    assert with_properties(lake, 6, role="patrol").watch(BAN, fixes=fixes) == []
+    boat = with_properties(lake, 6, kind="terminal", role="boat")
+    assert boat.watch(BAN, fixes=fixes) == [], "a patrol boat"
+    assert boat.watch(FishingBan(own_roles=("patrol", "police")), fixes=fixes), "unless such terminals are others'"
+    assert lake.watch(BAN, fixes=works(lake, 4)) == [], "a patrol on foot"
+
+
+def test_cameras_do_not_report_a_boat_with_a_permit(lake: Any) -> None:
+    seen = lake.seen("boat", every(5, 0, 900), (-200, 5), step=(0.4, 0), track="b")
+    seen += lake.seen("net", every(5, 0, 900), (-200, -5), step=(0.4, 0), track="n")
+    licensed = with_properties(lake, 6, permit=True, permits=["NF"])
+    assert licensed.watch(BAN, sightings=seen, fixes=works(lake)) == []
+    elsewhere = lake.seen("boat", every(5, 0, 900), (-200, 90), step=(0.4, 0), track="b")
+    assert licensed.watch(BAN, sightings=elsewhere, fixes=works(lake)), "another boat, 90 m off"
+
+
+def test_a_patrol_boat_alongside_is_dealing_with_it(lake: Any) -> None:
+    beside = lake.fixes(4, every(10, -10, 1500), (-200, 20), step=(0.4, 0))
+    assert lake.watch(BAN, fixes=works(lake) + beside) == []
+
+
+def test_camera_radar_and_track_of_a_boat_are_one_finding_and_surer(lake: Any) -> None:
+    camera = lake.seen("boat", every(5, 60, 1500), (-200, 15), step=(0.4, 0), track="b")
+    radar = lake.seen("boat", every(8, 60, 1500), (-200, -12), step=(0.4, 0), camera=7)
+    alone = lake.watch(BAN, fixes=works(lake))
+    seen = lake.watch(BAN, sightings=camera)
+    both = lake.watch(BAN, sightings=camera, fixes=works(lake))
+    all_three = lake.watch(BAN, sightings=camera + radar, fixes=works(lake))
+    assert len(subjects(both)) == len(subjects(all_three)) == 1
+    assert max(f.score for f in alone) < max(f.score for f in both) < max(f.score for f in all_three)
+    assert max(f.score for f in seen) < max(f.score for f in both)
+    assert both[0].until < alone[0].until, "a boat that is seen too needs no 12 minutes"
+    assert "seen by South camera, by the track of Pleasure boat" in both[-1].sentence.en
+
+
+def test_two_boats_side_by_side_are_two_findings(lake: Any) -> None:
+    other = with_properties(lake, 7, kind="vessel")
+    second = [(7, *f[1:4], f[4] + 0.0002, *f[5:]) for f in works(lake)]  # 22 m to the north
+    assert subjects(other.watch(BAN, fixes=works(lake) + second)) == {"V6", "S7"}
+
+
+def test_one_party_near_the_edge_of_a_cell_is_one_subject_as_long_as_a_book(lake: Any) -> None:
+    """Its mean place wanders over the edge while it sits; the name was given once."""
+    edge = 118.85 + (math.floor(118.85 / WIDE) + 1) * WIDE - 118.85
+    x = float(SPOT.xy(edge, 31.45)[0])
+    seen = []
+    for t in every(5, 0, 2600):
+        seen += lake.seen("rod", [t], (x - 4 + 8 * t / 2600, 10), track=f"r{int(t) // 90}")
+    found = lake.watch(FishingBan(epoch=1e7), sightings=seen)
+    cells = {place_cell(*(float(v) for v in SPOT.lonlat(x + off, 10)), BAN.cell) for off in (-4, 4)}
+    assert len(cells) == 2, "it does cross the edge"
+    assert len(subjects(found)) == 1
