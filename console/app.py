@@ -30,6 +30,7 @@ from console.api.duties import duties
 from console.api.letters import letters
 from console.api.live import stream
 from console.api.me import me, session
+from console.api.notices import notices
 from console.api.ownership import ownership
 from console.api.probes import probes
 from console.api.rejects import rejects
@@ -57,6 +58,7 @@ TAGS: Final = [
     {"name": "backtests", "description": "What other thresholds would have alerted. 回测"},
     {"name": "cases", "description": "What people handle. 事件"},
     {"name": "reports", "description": "What people saw: taken in once, with pictures. 上报"},
+    {"name": "notices", "description": "What was sent to whom and why. 通知"},
     {"name": "ownership", "description": "Cases that are nobody's, and the joint decision. 权属认定"},
     {"name": "duties", "description": "Who is responsible for what where. 职责清单"},
     {"name": "assessment", "description": "The figures of units and areas. 考核"},
@@ -136,6 +138,7 @@ def create_app(
         reports,
         attachments,
         letters,
+        notices,
         ownership,
         duties,
         assessment,

@@ -89,6 +89,9 @@ class NoticeOut(Answer):
     acked_at: AwareDatetime | None
     accepted: bool | None
     error: str
+    via: str = Field(description="What the contact is called, or its service")
+    held_until: AwareDatetime | None = Field(description="Until when quiet hours hold or held it")
+    digest: int | None = Field(description="The digest in which it goes or went")
 
 
 class PossibleAction(Answer):

@@ -182,6 +182,8 @@ RULES: dict[tuple[str, str], set[str]] = {
     ("GET", "/api/v1/cases/{case_id}/letters"): ALL,
     ("GET", "/api/v1/cases/{case_id}/letters/{seq}"): ALL,
     ("GET", "/api/v1/cases/{case_id}/letters/{seq}/print"): ALL,
+    ("GET", "/api/v1/notices"): STAFF,
+    ("GET", "/api/v1/contacts"): DESK,
     ("GET", "/api/v1/ownership"): DESK,
     ("GET", "/api/v1/ownership/{case_id}"): DESK,
     ("POST", "/api/v1/ownership/{case_id}"): CHIEF,
