@@ -182,7 +182,7 @@ def _car(stage: Stage, device: Device) -> None:
     draw = stage.dice("car", device.code)
     route = stage.ground.route(device, afloat=False)
     way = Way(draw, 0.0, along(route, 0.0)).go(stretch(route, 0.0, 0.7), 1.3, pauses=1 / 260.0, weave=2.5)
-    far = (way.here[0] + draw.uniform(-1, 1) * 4_000, way.here[1] + draw.uniform(-1, 1) * 4_000)
+    far = stage.ground.inland(way.here, draw.uniform(1_000, 4_500))
     drives = way.now
     way.go([far], draw.uniform(9, 17)).linger(draw.uniform(600, 1_500), 15.0, 30.0)
     way.go([along(route, 0.7)], draw.uniform(9, 17)).go(stretch(route, 0.7, 0.0), 1.3, pauses=1 / 260.0, weave=2.5)
