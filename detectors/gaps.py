@@ -91,4 +91,5 @@ def bins(seconds: NDArray[np.float64]) -> NDArray[np.intp]:
     >>> bins(np.array([1.0, 5.0, 60.0, 3600.0])).tolist()
     [0, 9, 23, 47]
     """
-    return np.clip(PER_OCTAVE * np.log2(np.maximum(seconds, BURST)), 0, BINS - 1).astype(np.intp)
+    octaves = np.log2(np.maximum(seconds, BURST))
+    return np.asarray(np.clip(PER_OCTAVE * octaves, 0, BINS - 1), np.intp)

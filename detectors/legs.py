@@ -75,8 +75,8 @@ class Legs:
 
     def some(self, which: Ids) -> Legs:
         """Those of some devices, each with all its fixes."""
-        columns = (getattr(self, name)[which] for name in self.__slots__ if name != "known")
-        return Legs(*columns, known=self.known)
+        columns: list[Any] = [getattr(self, name)[which] for name in self.__slots__ if name != "known"]
+        return Legs(*columns, self.known)  # type: ignore[call-arg]  # mypy cannot count what a list holds
 
     def shifted(self, here: NDArray[Any], known: NDArray[Any]) -> NDArray[Any]:
         """A column's value at the fix before; ``known`` by device holds that of before these fixes."""
@@ -124,7 +124,8 @@ class Lasts:
         metres = DEGREE * np.hypot((now["lon"] - lon) * np.cos(np.radians(now["lat"])), now["lat"] - lat)
         seconds = (at - at_before) / SECOND
         seconds[at_before == NEVER] = np.nan
-        return Legs(device, first, at, *now.values(), at_before, lon, lat, metres, seconds, self)
+        columns: list[Any] = [device, first, at, *now.values(), at_before, lon, lat, metres, seconds]
+        return Legs(*columns, self)  # type: ignore[call-arg]  # as above
 
     def take(self, legs: Legs) -> None:
         """They have been looked at: from now on the newest of them are those before."""

@@ -65,7 +65,7 @@ def heard_again(device: Device, since: int, at: int) -> Sentence:
 class Feed(NamedTuple):
     """Devices that fell silent together, all in the area with this code where it is not the whole feed."""
 
-    count: int
+    count: int  # type: ignore[assignment]  # the field word; nobody counts a tuple's elements here
     age: int  # µs
     since: int
     area: str
