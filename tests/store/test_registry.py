@@ -132,9 +132,9 @@ async def test_what_the_others_load(conn: AsyncConnection, shijiu: SiteFolder) -
     assert terminal is not None
     assert (terminal.code, terminal.role, terminal.interval) == ("T035", "police", 5.0)
     rules = await load_rules(conn)
-    assert [type(rule) for rule in rules] == [Rule] * 4
-    assert [rule.code for rule in rules] == ["fishing_ban", "crowd", "silence", "sos"]
-    sos = rules[-1]
+    assert all(type(rule) is Rule for rule in rules)
+    assert [rule.code for rule in rules] == [row["code"] for row in shijiu.rules]
+    (sos,) = [rule for rule in rules if rule.code == "sos"]
     assert (sos.severity, sos.deadline, sos.dispatch) == ("high", "30m", "nearest")
     duty = await load_duty(conn)
     assert duty.unit_for("crowd", "990101103001-01", site) == "market"
