@@ -14,8 +14,9 @@ from detectors.base import Batch, Finding, Sentence
 from detectors.courses import Courses
 from detectors.gap_words import done_after_all, missed, still_missing
 from detectors.held import Heard, Held
-from detectors.quotas import NEVER, Done, Item, Quota, Stays, Walked, quotas_of
+from detectors.quotas import NEVER, SURE, Done, Item, Quota, Stays, Walked, quotas_of
 from detectors.thresholds import check_above, check_from
+from detectors.visits import Visits
 from detectors.waiting import EARLIEST, EventClock
 from detectors.wording import device_at, evidence, point, stamp
 from devices.readings import NAN, SECOND, Rows
@@ -23,6 +24,8 @@ from devices.site import CHINA, Site, moment
 
 DAY: Final = 86400.0  # s, the longest window
 AHEAD: Final = 600 * SECOND  # how far ahead it is looked for windows that open
+LOST: Final = int(Visits().lost * SECOND)  # µs of silence that end a visit
+SOON: Final = LOST + 2 * SURE
 HOUR: Final = 3600 * SECOND  # how often what is past is cleared away
 MOST_VISITS: Final = 60  # in the evidence of one finding
 
@@ -40,6 +43,7 @@ class State:
     lines: list[Quota] = field(default_factory=list)  # those with a course, in the order of the courses
     concerned: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(1, bool))  # by device id
     visits: dict[str, Stays] = field(default_factory=dict)  # by zone
+    visited: dict[int, set[str]] = field(default_factory=dict)  # zones by device id
     items: dict[str, dict[tuple[str, int], Item]] = field(default_factory=dict)  # by zone, then by plan and opening
     opened: int = EARLIEST  # all windows that open before it are known
     done: int = EARLIEST  # all beats before it are judged
@@ -161,6 +165,7 @@ class PatrolGap:
                 table.pop((device, entered), None)
             else:
                 table[device, entered] = left
+                state.visited.setdefault(device, set()).add(zone)
             for item in state.items[zone].values():
                 if item.closed and entered < item.closes:
                     item.look = EARLIEST  # it may have been done after all, or not
@@ -206,6 +211,10 @@ class PatrolGap:
 
     def _walk(self, state: State, rows: Rows) -> None:
         """Take the fixes of one beat."""
+        for device in state.walked.back_again(rows, LOST):
+            for zone in state.visited.get(device, ()):
+                for item in state.items.get(zone, {}).values():
+                    item.look = EARLIEST if item.closed else item.look
         for c, fixes, passed in state.walked.passed(rows):
             quota = state.lines[c]
             meant = quota.walkers[fixes["device"]]
@@ -225,10 +234,11 @@ class PatrolGap:
         done = item.done(state.visits[item.quota.zone.code], state.walked.newest, end, int(self.apart * SECOND))
         left = plan.visits - len(done.times)
         over = end >= item.closes
-        item.look, first = NEVER if over else end + 1, over and not item.closed
+        # What went on when the window closed is proved by fixes that come soon after, or not at all.
+        item.look, first = end + 1 if end < item.closes + SOON else NEVER, over and not item.closed
         item.closed = over
         if left <= 0:
-            item.look = NEVER if over else item.closes
+            item.look = item.look if over else item.closes
             if item.told:
                 told, item.told = item.told, ""
                 yield self._finding(state, item, end, done, site, done_after_all(item.quota, done, told), ends=True)

@@ -153,15 +153,22 @@ class Walked:
             self.newest, self.at = (np.append(c, np.full(missing, -NEVER)) for c in (self.newest, self.at))
             self.lon, self.lat = (np.append(c, np.full(missing, np.nan)) for c in (self.lon, self.lat))
 
+    def back_again(self, rows: Rows, lost: int) -> list[int]:
+        """The devices (ids) of fixes, of dtype HELD, that follow a silence of more than ``lost`` µs."""
+        silent = rows["at"] - self.newest[rows["device"]] > lost
+        return sorted(set(rows["device"][silent].tolist()))
+
     def passed(self, rows: Rows) -> Iterator[tuple[int, Rows, Ids]]:
         """Take fixes, of dtype HELD; says of each course at which fixes which marks were passed."""
+        fresh = rows["at"] > self.newest[rows["device"]]
         np.maximum.at(self.newest, rows["device"], rows["at"])
         place, _ = self.courses.near(rows["lon"], rows["lat"])
         if not len(place):
             return
-        on_line = np.zeros(len(self.at), bool)
-        on_line[rows["device"][place]] = True
-        rows = by_device(rows[on_line[rows["device"]]])
+        near, on_line = np.zeros(len(rows), bool), np.zeros(len(self.at), bool)
+        near[place] = True
+        on_line[rows["device"][near & fresh]] = True
+        rows = by_device(rows[np.where(fresh, on_line[rows["device"]], near)])
         device, at, lon, lat = rows["device"], rows["at"], rows["lon"], rows["lat"]
         late = at <= self.at[device]
         # Of a device the first that is not late follows what is known; late ones are places alone.
