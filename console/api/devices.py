@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final
 
 import msgspec
+import numpy as np
 import structlog
 from fastapi import APIRouter, Path, Query, Response
 from pydantic import AwareDatetime
@@ -16,7 +17,7 @@ from console.auth import Anyone, Staff
 from console.desk import TheDesk
 from console.errors import not_found, wrong_value
 from console.models import DeviceOut, Position, Track
-from devices.readings import SECOND, Rows
+from devices.readings import SECOND, Flag, Rows
 from devices.registry import Device
 from devices.site import micros
 from store.accounts import record_look
@@ -74,7 +75,9 @@ def _encoded(device: Device, fixes: Rows) -> bytes:
     seconds = (fixes["at"] / SECOND).round(3).tolist()
     places = (fixes["lon"].round(7).tolist(), fixes["lat"].round(7).tolist())
     speeds = fixes["speed"].astype(float).round(2).tolist()
-    return msgspec.json.encode({"device": device.code, "points": list(zip(*places, seconds, speeds, strict=True))})
+    suspect = np.flatnonzero(fixes["flags"] & Flag.SUSPECT).tolist()
+    points = list(zip(*places, seconds, speeds, strict=True))
+    return msgspec.json.encode({"device": device.code, "points": points, "suspect": suspect})
 
 
 def _device(device: Device) -> DeviceOut:

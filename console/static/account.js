@@ -7,7 +7,8 @@ import { muted, setMuted, soundState } from "./sound.js";
 import { unitName } from "./devices.js";
 import { on, state } from "./state.js";
 
-export function startTools(bar) {
+/** `extra()` builds what stands first: the login page has these tools without it. */
+export function startTools(bar, extra) {
   const sound = tool("bell", "sound", "", () => setMuted(!muted()));
   const showSound = () => {
     // the button stays: the first press anywhere wakes the sound, also a press on this button
@@ -18,7 +19,7 @@ export function startTools(bar) {
   };
   const render = () => {
     showSound();
-    bar.replaceChildren(sound, themeButton(), languageButton(), personMenu());
+    bar.replaceChildren(...[extra(), sound, themeButton(), languageButton(), personMenu()].filter(Boolean));
   };
   for (const event of ["language", "theme"]) on(event, render);
   on("sound", showSound);

@@ -1,61 +1,50 @@
 // The rail of alerts: newest first, arriving ones lit and sounded, one click to the place, the evidence, the case.
+import { alertCard } from "./alert_card.js";
+import { fits, folded, isPlain, readGroup, readView, viewBar, viewed } from "./alert_view.js";
 import { get, post } from "./api.js";
-import { loadAlerts, loadOlderAlerts, takeAlert } from "./data.js";
-import { drawEvidence, evidencePlaces, numbersOf } from "./evidence.js";
+import { loadAlerts, takeAlert } from "./data.js";
+import { drawEvidence, evidencePlaces } from "./evidence.js";
 import { failure, h, icon, keyed, steady, toast, working } from "./dom.js";
-import { ago, timeText } from "./format.js";
-import { language, named, pick, t } from "./i18n.js";
+import { language, pick, t } from "./i18n.js";
 import { flyTo, flyToAll } from "./map.js";
-import { severityChip } from "./severity.js";
+import { mayDo } from "./roles.js";
+import { silenceNews } from "./silences.js";
 import { tone } from "./sound.js";
-import { areaOf, emit, on, ruleOf, select, state, zoneOf } from "./state.js";
+import { emit, on, select, state } from "./state.js";
 
-const LIVE = new Set(["open", "acknowledged"]);
 const NEW_FOR = 8_000; // ms for which an arriving alert stays lit
 
 const evidence = new Map(); // id → {detail} or {error}, of the alert that is open in the rail
 const arrived = new Map(); // id → page time until which it is lit
-let onlyLive = true;
+const openGroups = new Set(); // shown whole in a view by groups
+let picked = null; // ids that are ticked; null: nothing is being picked
+let next = null; // where older ones of this view begin
+let viewError = null;
 let list = null;
 let more = null;
+let controls = null;
 let trouble = null; // why the list could not be read
-
-export const placeName = (alert) => named(zoneOf(alert.zone)) || named(areaOf(alert.area)) || t("place.none");
 
 /** Build the rail inside `panel`. */
 export function startAlerts(panel) {
   list = h("ol", { class: "cards", id: "alert-list" });
-  more = working(h("button", { class: "small" }), loadOlderAlerts);
-  const filter = h("select", {
-    class: "narrow",
-    id: "alert-filter",
-    onchange: () => {
-      onlyLive = filter.value === "live";
-      render();
-    },
+  more = working(h("button", { class: "small" }), async () => {
+    next = (await readView(next)) ?? next;
+    render();
   });
-  const head = h(
-    "div",
-    { class: "panel-head" },
-    h("h2", { dataset: { t: "alerts" } }),
-    h("span", { class: "grow" }),
-    filter,
-  );
+  controls = h("div", {});
   trouble = h("div", { class: "trouble" });
-  panel.replaceChildren(head, trouble, list, h("div", { class: "more" }, more));
+  panel.replaceChildren(controls, trouble, list, h("div", { class: "more" }, more));
   const words = () => {
-    head.querySelector("h2").textContent = t("alerts");
-    filter.setAttribute("aria-label", t("alerts.which"));
-    filter.replaceChildren(
-      h("option", { value: "live" }, t("alerts.live")),
-      h("option", { value: "all" }, t("alerts.all")),
-    );
-    filter.value = onlyLive ? "live" : "all";
+    controls.replaceChildren(head(), viewBar(look));
     more.textContent = t("older");
     render();
   };
-  on("language", words);
-  on("numbers", renderSoon);
+  for (const event of ["language", "site"]) on(event, words);
+  for (const event of ["numbers", "silences"]) on(event, renderSoon);
+  on("reloaded", () => {
+    if (!isPlain()) look();
+  });
   on("alerts", (fresh) => {
     if (fresh) welcome(fresh);
     renderSoon();
@@ -65,6 +54,47 @@ export function startAlerts(panel) {
     render();
   });
   words();
+}
+
+function head() {
+  return h(
+    "div",
+    { class: "panel-head" },
+    h("h2", {}, t("alerts")),
+    h("span", { class: "grow" }),
+    mayDo("silences") ? h("a", { class: "button small", href: "#/silences" }, t("silences")) : null,
+    mayDo("acknowledge")
+      ? h(
+          "button",
+          { class: "small", id: "alert-pick", "aria-pressed": String(picked !== null), onclick: togglePicking },
+          icon("check"),
+          t("alerts.pick"),
+        )
+      : null,
+  );
+}
+
+function togglePicking() {
+  picked = picked === null ? new Set() : null;
+  controls.querySelector("#alert-pick").setAttribute("aria-pressed", String(picked !== null));
+  render();
+}
+
+/** The view has changed: ask for it. */
+async function look() {
+  next = null;
+  viewError = null;
+  list.setAttribute("aria-busy", "true");
+  render();
+  try {
+    const found = await readView();
+    if (found !== undefined) next = found;
+  } catch (error) {
+    if (error.zh === undefined) throw error;
+    viewError = error;
+  }
+  list.removeAttribute("aria-busy");
+  render();
 }
 
 /** An alert that just arrived: lit, sounded when it is grave, and told aside when the rail is out of sight. */
@@ -89,22 +119,66 @@ function welcome(alert) {
 
 const renderSoon = steady(render);
 
+const shownAlerts = () =>
+  folded(
+    [...state.alerts.values()]
+      .filter(fits)
+      .sort((a, b) => Date.parse(b.raised_at) - Date.parse(a.raised_at) || b.id - a.id),
+    openGroups,
+  );
+
 function render() {
-  trouble.replaceChildren(state.alertsError ? failure(state.alertsError, loadAlerts) : "");
-  const shown = [...state.alerts.values()]
-    .filter((a) => !onlyLive || (LIVE.has(a.state) && !a.suppressed))
-    .sort((a, b) => Date.parse(b.raised_at) - Date.parse(a.raised_at) || b.id - a.id);
+  const error = state.alertsError ?? viewError;
+  const shown = shownAlerts();
+  trouble.replaceChildren(
+    error ? failure(error, state.alertsError ? loadAlerts : look) : picked === null ? "" : pickBar(shown),
+  );
+  if (shown.some((alert) => alert.suppressed)) silenceNews();
   if (!state.alertsKnown) {
     list.replaceChildren(state.alertsError ? "" : h("li", { class: "empty" }, t("loading")));
   } else if (shown.length === 0) {
-    list.replaceChildren(
-      h("li", { class: "empty" }, icon("check"), h("p", {}, t(onlyLive ? "alerts.none_live" : "alerts.none"))),
-    );
+    const { which, narrowed } = viewed();
+    const words = narrowed ? "alerts.none_such" : { live: "alerts.none_live", silenced: "alerts.none_silenced" }[which];
+    list.replaceChildren(h("li", { class: "empty" }, icon("check"), h("p", {}, t(words ?? "alerts.none"))));
   } else {
     list.querySelector(":scope > .empty")?.remove();
     keyed(list, shown, (a) => a.id, signature, card);
   }
-  more.hidden = onlyLive || !state.nextAlerts;
+  more.hidden = isPlain() || next === null;
+}
+
+/** How many are ticked, all at once, and taking them over. */
+function pickBar(shown) {
+  const open = shown.filter((alert) => alert.state === "open");
+  return h(
+    "div",
+    { class: "note row wrap", id: "pick-bar" },
+    h("span", { class: "grow" }, t("alerts.picked", { n: picked.size })),
+    h(
+      "button",
+      {
+        class: "small",
+        onclick: () => {
+          for (const alert of open) picked.add(alert.id);
+          render();
+        },
+      },
+      t("alerts.pick_all", { n: open.length }),
+    ),
+    working(h("button", { class: "small primary", id: "pick-send" }, icon("check"), t("acknowledge")), acknowledgePicked),
+  );
+}
+
+async function acknowledgePicked() {
+  const ids = [...picked].slice(0, 500); // as many as the server takes at once
+  if (!ids.length) return;
+  const { done, refused } = await post("/alerts/acknowledge", { ids });
+  for (const alert of done) takeAlert(alert);
+  for (const id of ids) picked.delete(id);
+  toast(t("alerts.acknowledged_n", { n: done.length }));
+  if (refused.length) toast(t("alerts.refused_n", { n: refused.length, why: pick(refused[0].error) }), true);
+  if (!picked.size) togglePicking();
+  render();
 }
 
 const signature = (alert) =>
@@ -115,121 +189,44 @@ const signature = (alert) =>
     arrived.has(alert.id),
     isChosen(alert),
     isChosen(alert) ? (evidence.get(alert.id) ?? null) : null,
+    picked && [picked.has(alert.id)],
+    groupOf(alert),
+    alert.suppressed ? state.silencesRead : 0,
   ]);
 const isChosen = (alert) => state.selection?.kind === "alert" && state.selection.id === alert.id;
 
-function card(alert) {
-  const rule = ruleOf(alert.rule);
-  const chosen = isChosen(alert);
-  const lit = arrived.has(alert.id);
-  const opens = h(
-    "button",
+/** Whether its group is open; null where there is no group to open. */
+const groupOf = (alert) =>
+  viewed().grouped && alert.group_id !== null && (alert.members ?? 0) > 1 ? openGroups.has(alert.group_id) : null;
+
+const card = (alert) =>
+  alertCard(
+    alert,
     {
-      class: "bare card-open",
-      "aria-expanded": String(chosen),
-      dataset: { focus: "open" },
-      onclick: () => (chosen ? select(null) : openAlert(alert.id)),
+      chosen: isChosen(alert),
+      lit: arrived.has(alert.id),
+      known: evidence.get(alert.id),
+      picked: picked === null ? null : picked.has(alert.id),
+      grouped: groupOf(alert),
     },
-    pick(alert.sentence),
-  );
-  return h(
-    "li",
     {
-      class: ["alert-card", alert.severity, lit && "lit", chosen && "chosen", !LIVE.has(alert.state) && "over"]
-        .filter(Boolean)
-        .join(" "),
-      dataset: { alert: alert.id },
-    },
-    h(
-      "div",
-      { class: "row" },
-      severityChip(alert.severity),
-      h("span", { class: "strong cut grow" }, rule ? named(rule) : alert.rule),
-      h(
-        "time",
-        {
-          class: "quiet",
-          datetime: alert.raised_at,
-          dataset: { age: alert.raised_at },
-          title: timeText(alert.raised_at),
-        },
-        ago(alert.raised_at),
-      ),
-    ),
-    opens,
-    h(
-      "div",
-      { class: "row wrap quiet" },
-      h("span", { class: "row tight" }, icon("pin"), placeName(alert)),
-      h("span", {}, stateText(alert)),
-      alert.historical ? h("span", { class: "chip" }, t("alert.historical")) : null,
-    ),
-    chosen ? detail(alert) : null,
-    h("div", { class: "row" }, caseLink(alert), h("span", { class: "grow" }), acknowledgeButton(alert)),
-  );
-}
-
-function stateText(alert) {
-  const words = t(`alert.state.${alert.state}`);
-  return alert.state === "acknowledged" && alert.acked_by ? t("alert.acked_by", { who: alert.acked_by }) : words;
-}
-
-function caseLink(alert) {
-  if (alert.case_id === null) return h("span", { class: "quiet" }, t("alert.no_case"));
-  return h(
-    "a",
-    { href: `#/case/${alert.case_id}`, class: "case-link", dataset: { focus: "case" } },
-    state.numbers.get(alert.case_id) ?? t("case.n", { n: alert.case_id }),
-  );
-}
-
-function acknowledgeButton(alert) {
-  if (alert.state !== "open" || state.me.role === "viewer") return null;
-  return working(
-    h("button", { class: "small acknowledge", dataset: { focus: "ack" } }, icon("check"), t("acknowledge")),
-    async () => {
-      takeAlert(await post(`/alerts/${alert.id}/acknowledge`));
+      open: () => (isChosen(alert) && !evidence.get(alert.id)?.error ? select(null) : openAlert(alert.id)),
+      pick: (ticked) => {
+        if (ticked) picked.add(alert.id);
+        else picked.delete(alert.id);
+        render();
+      },
+      group: () => toggleGroup(alert),
     },
   );
-}
 
-function detail(alert) {
-  const known = evidence.get(alert.id);
-  if (!known) return h("p", { class: "quiet" }, t("loading"));
-  if (known.error) return failure(known.error, () => openAlert(alert.id));
-  const facts = [
-    [t("alert.first_seen"), timeText(alert.first_seen)],
-    [t("alert.last_seen"), timeText(alert.last_seen)],
-    [t("alert.count"), String(alert.count)],
-    [t("alert.score"), `${Math.round(alert.score * 100)} %`],
-    ...(known.detail.evidence ? numbersOf(known.detail.evidence) : [[t("evidence"), t("evidence.hidden")]]),
-  ];
-  return h(
-    "div",
-    { class: "evidence" },
-    h(
-      "dl",
-      { class: "facts" },
-      facts.map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]),
-    ),
-    voidForm(alert),
-  );
-}
-
-function voidForm(alert) {
-  if (!LIVE.has(alert.state) || !["operator", "supervisor", "admin"].includes(state.me.role)) return null;
-  const note = h("input", {
-    required: true,
-    maxlength: 2000,
-    "aria-label": t("alert.void_why"),
-    placeholder: t("alert.void_why"),
-  });
-  const send = working(h("button", { class: "small danger" }, t("alert.void")), async () => {
-    if (!note.reportValidity()) return;
-    takeAlert(await post(`/alerts/${alert.id}/void`, { note: note.value.trim() }));
-    toast(t("alert.voided"));
-  });
-  return h("details", { class: "void" }, h("summary", {}, t("alert.is_false")), h("div", { class: "row" }, note, send));
+async function toggleGroup(alert) {
+  if (openGroups.delete(alert.group_id)) {
+    render();
+    return;
+  }
+  openGroups.add(alert.group_id);
+  await readGroup(alert);
 }
 
 /** Choose an alert: fly to it, read its evidence, draw it. */

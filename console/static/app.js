@@ -5,6 +5,7 @@ import { startAlerts } from "./alerts.js";
 import { showCase, startCasePage } from "./case_page.js";
 import { showOverdue, startCases } from "./cases.js";
 import { followLive, loadAll, loadGround } from "./data.js";
+import { deskMenu, showDesk, startDesk } from "./desk.js";
 import { startDetail } from "./detail.js";
 import { h, icon, sentenceOf, toast, working } from "./dom.js";
 import { startClock } from "./due.js";
@@ -34,12 +35,13 @@ async function start() {
   setLanguage(language(), false);
   await loadGround();
   makeMap(byId("map"));
-  startTools(byId("tools"));
+  startTools(byId("tools"), deskMenu);
   startStatus(byId("strip"));
   startAlerts(byId("alerts-panel"));
   startCases(byId("cases-panel"));
   startCasePage(byId("case-panel"));
   startRejects(byId("rejects-panel"));
+  startDesk(byId("desk-panel"));
   startDetail(byId("detail"));
   startLegend(byId("legend"));
   startFind(byId("find"));
@@ -115,18 +117,21 @@ function words() {
   );
 }
 
-/** "#/", "#/alerts", "#/cases", "#/overdue", "#/case/ID", "#/rejects": what is shown can be linked and gone back to. */
+/** "#/", "#/alerts", "#/cases", "#/overdue", "#/case/ID", "#/rejects", "#/PAGE" of the desk: what is shown can be linked and gone back to. */
 function route() {
   const [, page = "", id = ""] = location.hash.split("/");
   const caseId = page === "case" && /^\d+$/.test(id) ? Number(id) : null;
-  document.body.dataset.route = caseId !== null ? "case" : page === "rejects" ? "rejects" : "map";
+  const desk = showDesk(page, id);
+  document.body.dataset.route = caseId !== null ? "case" : page === "rejects" ? "rejects" : (desk ?? "map");
   showCase(caseId);
   showRejects(page === "rejects");
   if (page === "overdue") showOverdue();
   showTab(
     { alerts: "alerts", cases: "cases", overdue: "cases" }[page] ?? (page === "" ? "map" : document.body.dataset.tab),
   );
-  const panel = { case: "case-panel", rejects: "rejects-panel" }[document.body.dataset.route];
+  const panel = { case: "case-panel", rejects: "rejects-panel", desk: "desk-panel", beside: "desk-panel" }[
+    document.body.dataset.route
+  ];
   if (panel) byId(panel).focus({ preventScroll: true });
 }
 

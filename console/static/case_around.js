@@ -5,7 +5,7 @@ import { failure, h } from "./dom.js";
 import { distanceText, timeText } from "./format.js";
 import { language, pick, t } from "./i18n.js";
 import { pictureRow } from "./pictures.js";
-import { state } from "./state.js";
+import { mayDo } from "./roles.js";
 
 const PARTS = ["reporters", "letters", "similar", "history"];
 const ENDED = ["closed", "void", "merged"];
@@ -132,7 +132,7 @@ function similar(found) {
   return section(
     "case-similar",
     t("case.similar"),
-    ["operator", "supervisor", "admin"].includes(state.me.role) ? h("p", { class: "quiet" }, t("case.similar_what")) : null,
+    mayDo("merge") ? h("p", { class: "quiet" }, t("case.similar_what")) : null,
     h("ul", { class: "column" }, items.map((one) => h("li", {}, caseLink(one.case.id, similarWords(one))))),
   );
 }

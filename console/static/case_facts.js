@@ -1,5 +1,5 @@
 // What is known of a case at a glance: its facts, how it stands with supervision and deadline, and its units' parts.
-import { isOverdue } from "./cases.js";
+import { isOverdue } from "./case_filter.js";
 import { deviceName, unitName } from "./devices.js";
 import { dueText } from "./due.js";
 import { h, icon } from "./dom.js";

@@ -11,6 +11,7 @@ import { ago, distanceText, metres, timeText } from "./format.js";
 import { pick, t } from "./i18n.js";
 import { collection, draw, flyTo, flyToAll, point } from "./map.js";
 import { shownPlace } from "./map_terminals.js";
+import { mayDo } from "./roles.js";
 import { severityChip } from "./severity.js";
 import { on, select, state } from "./state.js";
 
@@ -137,7 +138,7 @@ function render() {
 
 /** The whole case as a signed file; only for those who may take it out of the house. */
 const exportLink = (found) =>
-  ["operator", "supervisor", "admin"].includes(state.me.role)
+  mayDo("export")
     ? h(
         "a",
         { class: "button small", href: `/api/v1/cases/${found.id}/export`, download: "", title: t("case.export_what") },

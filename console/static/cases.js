@@ -1,32 +1,22 @@
 // The list of cases: filters, what is due when, one click to the case. The server filters; live events keep it true.
 import { get, query } from "./api.js";
+import { asked, ENDED, filterBar, fits, isOverdue, onlyOverdue } from "./case_filter.js";
+import { SUPERVISION } from "./case_facts.js";
 import { unitName } from "./devices.js";
 import { failure, h, icon, keyed, steady, working } from "./dom.js";
-import { now, timeText } from "./format.js";
+import { timeText } from "./format.js";
 import { dueText } from "./due.js";
-import { language, named, pick, t } from "./i18n.js";
+import { language, pick, t } from "./i18n.js";
 import { showCases } from "./map_marks.js";
 import { mayReport, newCase } from "./new_case.js";
+import { mayDo } from "./roles.js";
 import { severityChip } from "./severity.js";
 import { emit, on, state } from "./state.js";
 
 const PAGE = 50;
-export const STATUSES = [
-  "reported",
-  "opened",
-  "dispatched",
-  "handling",
-  "fed_back",
-  "verified",
-  "closed",
-  "void",
-  "merged",
-];
-const ENDED = new Set(["closed", "void", "merged"]);
-
-const filter = { status: "open", unit: "", overdue: false, mine: false };
 let cases = new Map();
-let next = null; // status asked for → where its older ones begin; null: nothing was read yet
+let next = null; // where older ones begin; null: there are none
+let known = false; // until it was read once, nothing is said of how many there are
 let list, more, controls;
 let trouble = null; // why the list could not be read: an empty one would claim that there is nothing
 let turn = 0; // the latest asking; an older answer that comes later is not shown
@@ -37,7 +27,7 @@ export function startCases(panel) {
   controls = h("div", {});
   panel.replaceChildren(controls, list, h("div", { class: "more" }, more));
   const words = () => {
-    controls.replaceChildren(head(), filters());
+    controls.replaceChildren(head(), filterBar(load));
     more.textContent = t("older");
     render();
   };
@@ -51,8 +41,8 @@ export function startCases(panel) {
 
 /** Show the overdue ones, whatever was chosen before. */
 export function showOverdue() {
-  Object.assign(filter, { status: "open", unit: "", overdue: true, mine: false });
-  controls.querySelector(".filters")?.replaceWith(filters());
+  onlyOverdue();
+  controls.querySelector(".filters")?.replaceWith(filterBar(load));
   load();
 }
 
@@ -62,79 +52,23 @@ function head() {
     { class: "panel-head" },
     h("h2", {}, t("cases")),
     h("span", { class: "grow" }),
+    mayDo("ownership") ? h("a", { class: "button small", href: "#/ownership" }, t("unit.none")) : null,
     mayReport()
       ? h("button", { class: "small", id: "new-case", onclick: () => newCase() }, icon("plus"), t("case.new"))
       : null,
   );
 }
 
-function filters() {
-  const status = h(
-    "select",
-    { "aria-label": t("case.status") },
-    h("option", { value: "open" }, t("cases.open")),
-    STATUSES.map((s) => h("option", { value: s }, t(`case.status.${s}`))),
-    h("option", { value: "" }, t("cases.all")),
-  );
-  const unit = h(
-    "select",
-    { "aria-label": t("case.unit") },
-    h("option", { value: "" }, t("cases.any_unit")),
-    h("option", { value: "-" }, t("unit.none")),
-    state.site.units.map((u) => h("option", { value: u.code }, named(u))),
-  );
-  const tick = (name) =>
-    h(
-      "label",
-      { class: "check" },
-      h("input", {
-        type: "checkbox",
-        checked: filter[name],
-        onchange: (event) => {
-          filter[name] = event.target.checked;
-          load();
-        },
-      }),
-      t(`cases.${name}`),
-    );
-  status.value = filter.status;
-  unit.value = filter.unit;
-  status.addEventListener("change", () => {
-    filter.status = status.value;
-    load();
-  });
-  unit.addEventListener("change", () => {
-    filter.unit = unit.value;
-    load();
-  });
-  return h("div", { class: "filters" }, status, unit, tick("overdue"), tick("mine"));
-}
-
-/** The server filters by one status at a time; those not finished are six, and a page of each is read at once. */
-const statusesAsked = () => (filter.status === "open" ? STATUSES.filter((s) => !ENDED.has(s)) : [filter.status]);
-
 async function load(older = false) {
   const mine = ++turn;
-  const asked = older ? [...next.keys()] : statusesAsked();
   list.setAttribute("aria-busy", "true");
   try {
-    const pages = await Promise.all(
-      asked.map((status) =>
-        get(
-          `/cases${query({
-            status,
-            unit: filter.unit,
-            overdue: filter.overdue ? true : "",
-            limit: PAGE,
-            before: older ? next.get(status) : null,
-          })}`,
-        ),
-      ),
-    );
+    const page = await get(`/cases${query({ ...asked(), limit: PAGE, before: older === true ? next : null })}`);
     if (mine !== turn) return;
-    if (!older) cases = new Map();
-    next = new Map(pages.map((page, n) => [asked[n], page.next]).filter(([, before]) => before !== null));
-    for (const found of pages.flatMap((page) => page.items)) remember(found);
+    if (older !== true) cases = new Map();
+    next = page.next;
+    known = true;
+    for (const found of page.items) remember(found);
     trouble = null;
     emit("numbers");
     render();
@@ -147,18 +81,6 @@ async function load(older = false) {
     if (mine === turn) list.removeAttribute("aria-busy");
   }
 }
-
-function fits(found) {
-  return (
-    (filter.status === "" || (filter.status === "open" ? !ENDED.has(found.status) : found.status === filter.status)) &&
-    (!filter.unit || (found.unit ?? "-") === filter.unit) &&
-    (!filter.overdue || isOverdue(found)) &&
-    (!filter.mine || isMine(found))
-  );
-}
-
-export const isOverdue = (found) => (ENDED.has(found.status) ? found.overdue : Date.parse(found.due_at) < now());
-const isMine = (found) => found.owner === state.me.name || (state.me.unit !== null && found.unit === state.me.unit);
 
 /** A case as it now is, told live or answered to an action. */
 export function take(found) {
@@ -187,7 +109,7 @@ function render() {
     );
   } else if (shown.length === 0) {
     list.replaceChildren(
-      h("li", { class: "empty" }, icon("list"), h("p", {}, t(next === null ? "loading" : "cases.none"))),
+      h("li", { class: "empty" }, icon("list"), h("p", {}, t(known ? "cases.none" : "loading"))),
     );
   } else {
     for (const stray of list.querySelectorAll(":scope > :not([data-key])")) stray.remove();
@@ -199,7 +121,7 @@ function render() {
       card,
     );
   }
-  more.hidden = !next?.size;
+  more.hidden = next === null;
   showCases([...cases.values()]);
 }
 
@@ -222,6 +144,7 @@ function card(found) {
         "div",
         { class: "row" },
         h("span", { class: "chip" }, t(`case.status.${found.status}`)),
+        found.supervision ? h("span", { class: "chip high" }, t(`supervision.${SUPERVISION[found.supervision]}`)) : null,
         h("span", { class: "quiet cut grow" }, unitName(found.unit)),
         ENDED.has(found.status)
           ? h("span", { class: "quiet" }, found.closed_at ? timeText(found.closed_at, false) : "")

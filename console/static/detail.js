@@ -7,8 +7,9 @@ import { named, t } from "./i18n.js";
 import { circle, collection, draw, flyTo, flyToAll, onMapClick } from "./map.js";
 import { liveAlerts, lookOf } from "./map_marks.js";
 import { shownPlace } from "./map_terminals.js";
+import { drawPlan, planCard, plansOf } from "./plans.js";
 import { openAlert } from "./alerts.js";
-import { areaOf, on, select, state, zoneOf } from "./state.js";
+import { areaOf, emit, on, select, state, zoneOf } from "./state.js";
 
 const HOUR = 3_600_000;
 // Zones that can be asked about; the water would swallow every click that means to let go.
@@ -23,11 +24,12 @@ const ZONES = [
 const GAP = 3; // intervals: a longer pause in a track is drawn as a gap, not as a way
 
 let card = null;
-let tracked = null; // {code, points, from, to} of the track that is drawn
+let tracked = null; // {code, points, suspect, from, to} of the track that is drawn
 
 export function startDetail(element) {
   card = element;
   const layers = [
+    "backtest-point",
     "terminal-patrol",
     "terminal-police",
     "terminal-boat",
@@ -43,6 +45,7 @@ export function startDetail(element) {
   );
   on("selection", () => {
     forgetTrack();
+    drawPlan(null);
     render();
   });
   for (const event of ["language", "site"]) on(event, render);
@@ -58,6 +61,7 @@ export function startDetail(element) {
 
 function choose(feature) {
   if (!feature) select(null);
+  else if (feature.source === "backtest") emit("backtest", feature.properties.key);
   else if (feature.source === "terminals") select("terminal", feature.properties.code);
   else if (feature.source === "alerts") openAlert(feature.properties.id);
   else if (feature.source === "cases") location.hash = `#/case/${feature.properties.id}`;
@@ -107,6 +111,7 @@ function render() {
       facts.map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]),
     ),
     ...(selection.kind === "terminal" ? trackPart(device) : []),
+    ...(zone ? plansOf(zone.code).map(planCard) : []),
   );
   if (focused) card.querySelector(`[data-focus="${focused}"]`)?.focus({ preventScroll: true });
 }
@@ -218,6 +223,9 @@ function trackPart(device) {
                 to: timeText(tracked.to, false),
               })
             : t("track.empty"),
+          tracked.suspect.size
+            ? h("span", { class: "late" }, ` ${t("track.suspect", { n: tracked.suspect.size })}`)
+            : null,
         )
       : null;
   const place = shownPlace(device.code);
@@ -245,12 +253,12 @@ const isoText = (at) => new Date(at).toISOString();
 async function showTrack(device) {
   const to = now();
   const from = to - HOUR;
-  const { points } = await get(
+  const { points, suspect } = await get(
     `/devices/${encodeURIComponent(device.code)}/track${query({ since: isoText(from), until: isoText(to) })}`,
   );
   if (state.selection?.id !== device.code) return; // the person has gone on
-  tracked = { code: device.code, points, from, to };
-  draw("track", collection(trackFeatures(points, device)));
+  tracked = { code: device.code, points, suspect: new Set(suspect), from, to };
+  draw("track", collection(trackFeatures(tracked, device)));
   if (points.length > 1)
     flyToAll(
       points.map(([lon, lat]) => [lon, lat]),
@@ -261,7 +269,7 @@ async function showTrack(device) {
 }
 
 /** Lines where the terminal reported steadily; nothing is drawn across a gap, as nobody knows the way. */
-function trackFeatures(points, device) {
+function trackFeatures({ points, suspect }, device) {
   const longest = GAP * (device.interval || 60);
   const lines = [];
   let line = [];
@@ -277,9 +285,9 @@ function trackFeatures(points, device) {
     ...lines
       .filter((part) => part.length > 1)
       .map((part) => ({ type: "Feature", properties: {}, geometry: { type: "LineString", coordinates: part } })),
-    ...points.map(([lon, lat]) => ({
+    ...points.map(([lon, lat], n) => ({
       type: "Feature",
-      properties: {},
+      properties: { suspect: suspect.has(n) },
       geometry: { type: "Point", coordinates: [lon, lat] },
     })),
   ];

@@ -1,5 +1,6 @@
 // The layers of what stands and moves on the zones: devices, terminals, alerts, cases, and what is being looked at.
 import { language } from "./i18n.js";
+import { backtestLayers, planLayers } from "./map_desk_layers.js";
 import { palette } from "./map_icons.js";
 
 const FONT = ["PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", "WenQuanYi Micro Hei"];
@@ -180,6 +181,19 @@ export function inspectionLayers() {
       paint: { "circle-color": track, "circle-radius": 2.4 },
     },
     {
+      id: "track-suspect",
+      type: "circle",
+      source: "track",
+      filter: ["==", ["get", "suspect"], true],
+      paint: {
+        "circle-color": "transparent",
+        "circle-radius": 6,
+        "circle-stroke-color": palette("--high"),
+        "circle-stroke-width": 2,
+      },
+    },
+    ...planLayers(),
+    {
       id: "evidence-fill",
       type: "fill",
       source: "evidence",
@@ -210,5 +224,6 @@ export function inspectionLayers() {
         "circle-stroke-width": 2.5,
       },
     },
+    ...backtestLayers(),
   ];
 }

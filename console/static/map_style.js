@@ -23,6 +23,8 @@ export const SOURCES = [
   "evidence",
   "route",
   "picked",
+  "plan",
+  "backtest",
   "terminals",
 ];
 

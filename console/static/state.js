@@ -13,6 +13,7 @@ export const state = {
   nextAlerts: null, // where older ones begin
   alertsKnown: false, // until they have been read once, nothing is said of their number
   alertsError: null,
+  silencesRead: 0, // how often the silences were read anew
   overdue: null, // {count, more}; null: unknown
   refused: null,
   mayRefused: false, // whether this account may see the refused messages

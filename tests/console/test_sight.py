@@ -197,7 +197,7 @@ async def test_a_track_is_for_those_who_need_it_and_each_look_is_recorded(
             assert looks == []
 
 
-async def test_a_tracks_stretch(client: Clients, move: Move) -> None:
+async def test_a_tracks_stretch(client: Clients, move: Move, pool: Pool) -> None:
     now = datetime.now(UTC)
     await move("T3", 118.88, 31.47, ago=7200)
 
@@ -207,7 +207,13 @@ async def test_a_tracks_stretch(client: Clients, move: Move) -> None:
     found = await ask(since=(now - timedelta(hours=3)).isoformat(), until=(now - timedelta(hours=1)).isoformat())
     assert len(found.json()["points"]) == 1
     found = await ask(until=(now - timedelta(hours=2.5)).isoformat())
-    assert found.json() == {"device": "T3", "points": []}
+    assert found.json() == {"device": "T3", "points": [], "suspect": []}
+    async with pool.connection() as conn:
+        await conn.execute(
+            "UPDATE fixes SET flags = flags | 64 WHERE device = (SELECT id FROM devices WHERE code = 'T3')"
+        )
+    found = await ask(since=(now - timedelta(hours=3)).isoformat(), until=(now - timedelta(hours=1)).isoformat())
+    assert found.json()["suspect"] == [0], "what a detector doubts is marked, and not left out"
     too_long = await ask(since=(now - timedelta(days=8)).isoformat())
     assert "7" in too_long.json()["error"]["en"]
     backwards = await ask(since=now.isoformat(), until=(now - timedelta(hours=1)).isoformat())

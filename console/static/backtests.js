@@ -1,0 +1,200 @@
+// Backtests: a rule with other thresholds over a stretch of history, beside the rule as it is.
+import { get, post, query } from "./api.js";
+import { backtestResult, leaveResult, showResult } from "./backtest_result.js";
+import { labelled, loaded, localMoment, momentOf, nothing, older } from "./desk_parts.js";
+import { failure, h, toast, working } from "./dom.js";
+import { now, timeText } from "./format.js";
+import { named, t } from "./i18n.js";
+import { ruleOf } from "./state.js";
+
+const POLL = 1_500; // ms between two looks at one that runs
+const HOUR = 3_600_000;
+const STRETCHES = [24, 168, 720]; // hours
+
+let timer = null;
+let shownId = null; // of the one that is looked at
+let last = null; // what was read of it, to know when there is something new
+
+export const backtests = {
+  title: "backtests",
+  who: "backtests",
+  beside: true,
+  show(home, id) {
+    stop();
+    shownId = /^\d+$/.test(id) ? Number(id) : null;
+    if (shownId === null) showForm(home);
+    else follow(home, shownId);
+  },
+  leave() {
+    stop();
+    shownId = null;
+  },
+};
+
+function stop() {
+  clearTimeout(timer);
+  last = null;
+  leaveResult();
+}
+
+// ── Asking ──
+function showForm(home) {
+  const form = h("section", { class: "card pad", id: "backtest-form" });
+  const list = h("section", { id: "backtest-list" });
+  home.replaceChildren(form, h("h3", {}, t("backtest.earlier")), list);
+  loaded(form, () => get("/backtests/thresholds"), formOf);
+  readList(list);
+}
+
+function formOf(rules) {
+  const rule = h(
+    "select",
+    { name: "rule" },
+    rules.map((one) => h("option", { value: one.rule }, named(ruleOf(one.rule)) || one.rule)),
+  );
+  const stretch = stretchField();
+  const thresholds = h("div", { class: "thresholds", id: "thresholds" });
+  const show = () => {
+    const one = rules.find(({ rule: code }) => code === rule.value);
+    thresholds.replaceChildren(...one.thresholds.map(thresholdRow));
+  };
+  rule.addEventListener("change", show);
+  show();
+  const send = working(h("button", { class: "primary", id: "backtest-send" }, t("backtest.send")), async () => {
+    for (const input of stretch.element.querySelectorAll("input:not([hidden])")) if (!input.reportValidity()) return;
+    const set = Object.fromEntries(
+      [...thresholds.querySelectorAll("input")]
+        .filter((input) => input.value.trim())
+        .map((input) => [input.name, input.value.trim()]),
+    );
+    const made = await post("/backtests", { rule: rule.value, set, ...stretch.read() });
+    toast(t("backtest.asked"));
+    location.hash = `#/backtests/${made.id}`;
+  });
+  return [
+    h("p", { class: "quiet" }, t("backtest.what")),
+    h("div", { class: "two" }, labelled(t("alerts.rule"), rule), labelled(t("backtest.stretch"), stretch.element)),
+    h("h3", {}, t("backtest.thresholds")),
+    thresholds,
+    h("p", { class: "quiet" }, t("backtest.values")),
+    h("div", { class: "row" }, h("span", { class: "grow" }), send),
+  ];
+}
+
+const thresholdRow = (one) =>
+  h(
+    "label",
+    {},
+    h("code", { class: "cut", title: one.name }, one.name),
+    h("input", { name: one.name, maxlength: 100, placeholder: String(one.value), autocomplete: "off" }),
+  );
+
+function stretchField() {
+  const span = h(
+    "select",
+    { name: "stretch" },
+    STRETCHES.map((hours) => h("option", { value: hours }, t("backtest.last", { n: hours / 24 }))),
+    h("option", { value: "at" }, t("backtest.from_to")),
+  );
+  span.value = "168";
+  const moment = (words, ms) => {
+    const input = h("input", { type: "datetime-local", required: true, value: localMoment(ms), hidden: true });
+    input.setAttribute("aria-label", words);
+    return input;
+  };
+  const since = moment(t("silence.from"), now() - 168 * HOUR);
+  const until = moment(t("silence.until"), now());
+  span.addEventListener("change", () => {
+    since.hidden = until.hidden = span.value !== "at";
+  });
+  const read = () =>
+    span.value === "at"
+      ? { since: momentOf(since), until: momentOf(until) }
+      : { since: new Date(now() - Number(span.value) * HOUR).toISOString(), until: new Date(now()).toISOString() };
+  return { element: h("div", { class: "column" }, span, since, until), read };
+}
+
+function readList(place, before = null, above = []) {
+  return loaded(
+    place,
+    () => get(`/backtests${query({ limit: 20, before })}`),
+    ({ items, next }) => {
+      const rows = [...above, ...items];
+      if (!rows.length) return nothing(t("backtest.none"));
+      return [h("ul", { class: "column" }, rows.map(listRow)), older(next, () => readList(place, next, rows))];
+    },
+  );
+}
+
+const listRow = (one) =>
+  h(
+    "li",
+    {},
+    h(
+      "a",
+      { class: "note row wrap plain-link", href: `#/backtests/${one.id}` },
+      h("span", { class: "strong" }, named(ruleOf(one.rule)) || one.rule),
+      h("code", {}, wishes(one)),
+      h("span", { class: "grow" }),
+      stateChip(one),
+      h("span", { class: "quiet" }, `${one.asked_by} · ${timeText(one.asked_at, false)}`),
+    ),
+  );
+
+const wishes = (one) =>
+  Object.entries(one.set)
+    .map(([name, value]) => `${name} = ${value}`)
+    .join(", ") || t("backtest.as_it_is");
+
+const stateChip = (one) =>
+  h(
+    "span",
+    { class: `chip ${{ done: "good", failed: "high", running: "medium" }[one.state] ?? ""}`, dataset: { state: one.state } },
+    one.state === "running" ? `${t("backtest.running")} ${Math.round(one.progress * 100)} %` : t(`backtest.${one.state}`),
+  );
+
+// ── Looking at one ──
+async function follow(home, id) {
+  let found;
+  try {
+    found = await get(`/backtests/${id}`);
+  } catch (error) {
+    if (error.zh === undefined) throw error;
+    if (shownId === id) home.replaceChildren(failure(error, () => follow(home, id)));
+    return;
+  }
+  if (shownId !== id || !home.isConnected) return;
+  const sign = JSON.stringify([found.state, found.progress]);
+  if (sign !== last) {
+    last = sign;
+    home.replaceChildren(
+      h("a", { href: "#/backtests", class: "back row" }, t("backtest.new")),
+      headOf(found),
+      found.result ? backtestResult(found.result) : "",
+    );
+    if (found.result) showResult(found.result);
+  }
+  if (["waiting", "running"].includes(found.state)) timer = setTimeout(() => follow(home, id), POLL);
+}
+
+const headOf = (found) =>
+  h(
+    "section",
+    { class: "card pad", id: "backtest-head" },
+    h(
+      "div",
+      { class: "row wrap" },
+      h("h3", { class: "grow" }, named(ruleOf(found.rule)) || found.rule),
+      stateChip(found),
+    ),
+    h("p", {}, h("code", {}, wishes(found))),
+    h(
+      "p",
+      { class: "quiet" },
+      `${timeText(found.since, false)} – ${timeText(found.until, false)} · ${found.asked_by} · ${timeText(found.asked_at, false)}`,
+    ),
+    ["waiting", "running"].includes(found.state)
+      ? h("progress", { max: 1, value: found.progress, "aria-label": t("backtest.running") })
+      : null,
+    found.error ? h("p", { class: "note bad" }, found.error) : null,
+  );

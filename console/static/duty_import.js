@@ -1,0 +1,83 @@
+// Taking a file over as the duty matrix: first what it would change and what is wrong with it, then the whole or nothing.
+import { query, upload } from "./api.js";
+import { table } from "./desk_parts.js";
+import { h, icon, report, toast, working } from "./dom.js";
+import { pick, t } from "./i18n.js";
+
+/** The button that asks for a file; its preview goes into `answer`, `done()` is called once it was taken over. */
+export function importFile(answer, done) {
+  const input = h("input", { type: "file", accept: ".csv,.xlsx", id: "duty-file" });
+  input.addEventListener("change", async () => {
+    const [file] = input.files;
+    input.value = "";
+    if (!file) return;
+    try {
+      await preview(answer, file, false, done);
+    } catch (error) {
+      report(error);
+    }
+  });
+  return h("label", { class: "button small file" }, icon("upload"), t("duty.import"), input);
+}
+
+const send = (file, fields) => upload(`/duties/import${query({ name: file.name.slice(0, 100), ...fields })}`, file);
+
+async function preview(answer, file, merge, done) {
+  const found = await send(file, { merge, dry_run: true });
+  const total = found.added + found.changed + found.removed;
+  const box = h("input", { type: "checkbox", checked: merge });
+  box.addEventListener("change", () => preview(answer, file, box.checked, done).catch(report));
+  const go = working(h("button", { class: "primary", id: "duty-import-send" }, t("duty.import_send")), async () => {
+    const made = await send(file, { merge, dry_run: false });
+    toast(t("duty.saved", { n: made.added + made.changed + made.removed }));
+    answer.replaceChildren();
+    done();
+  });
+  go.disabled = found.refused || total === 0;
+  answer.replaceChildren(
+    h(
+      "section",
+      { class: "card pad", id: "duty-preview" },
+      h("h3", {}, t("duty.preview", { name: file.name })),
+      h(
+        "p",
+        { class: `note ${found.refused ? "bad" : ""}` },
+        found.refused ? t("duty.refused") : t("duty.would", { added: found.added, changed: found.changed, removed: found.removed }),
+      ),
+      found.problems.length ? problemsTable(found.problems) : "",
+      found.changes.length ? changesTable(found.changes) : "",
+      h(
+        "div",
+        { class: "row wrap" },
+        h("label", { class: "check grow" }, box, t("duty.merge")),
+        h("button", { onclick: () => answer.replaceChildren() }, t("cancel")),
+        go,
+      ),
+    ),
+  );
+}
+
+export const problemsTable = (problems) =>
+  table(
+    [
+      ["", (one) => h("span", { class: `chip ${one.note ? "low" : "high"}` }, t(one.note ? "duty.note" : "duty.error"))],
+      [t("duty.what"), (one) => pick(one.text)],
+      [t("duty.where"), (one) => (one.file ? t("duty.at_row", { file: one.file, row: one.row }) : "")],
+    ],
+    problems,
+    { caption: t("duty.check") },
+  );
+
+/** Line by line what is or would be other; `first` are columns that stand before. */
+export const changesTable = (changes, first = []) =>
+  table(
+    [
+      ...first,
+      [t("duty.what"), (one) => h("span", { class: `chip ${{ added: "good", removed: "high" }[one.what] ?? "medium"}` }, t(`duty.${one.what}`))],
+      [t("duty.line"), (one) => one.key.join(" · ")],
+      [t("duty.before"), (one) => one.before],
+      [t("duty.after"), (one) => one.after],
+    ],
+    changes,
+    { caption: t("duty.changes") },
+  );
