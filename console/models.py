@@ -174,7 +174,7 @@ class Position(Answer):
     heading: float | None = Field(description="Degrees clockwise from north")
     accuracy: float | None = Field(description="Metres")
     battery: float | None = Field(description="Percent")
-    flags: int = Field(description="1 SOS, 2 backfill, 4 from GCJ-02, 8 from BD-09, 16 no position, 32 man down")
+    flags: int = Field(description="1 SOS, 2 backfill, 4 from GCJ-02, 8 from BD-09, 16 no position, 32 man down, 64 doubted")
 
 
 class Track(Answer):
@@ -184,6 +184,7 @@ class Track(Answer):
     points: list[tuple[float, float, float, float | None]] = Field(
         description="[lon, lat, epoch seconds, metres per second or null], oldest first"
     )
+    suspect: list[int] = Field(description="Which of the points are doubted: their places in `points`, from 0")
 
 
 class SuppressionOut(Answer):
