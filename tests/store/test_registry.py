@@ -305,7 +305,7 @@ RULES_GONE_WRONG = [
     ({"deadline": "soon"}, "deadline", "'soon': "),
     ({"detector": "clairvoyance"}, "detector", "'clairvoyance': expected one of "),
     ({"colour": "red"}, "colour", "'red': no such field; there are code, "),
-    ({"settings": {"sustian": 60.0}}, "settings.sustian", "60.0: no such field; there are ratio, "),
+    ({"settings": {"sustian": 60.0}}, "settings.sustian", "60.0: no such field; there are "),
     ({"settings": {"sustain": "long"}}, "settings.sustain", "'long': "),
 ]
 
