@@ -174,7 +174,9 @@ class Position(Answer):
     heading: float | None = Field(description="Degrees clockwise from north")
     accuracy: float | None = Field(description="Metres")
     battery: float | None = Field(description="Percent")
-    flags: int = Field(description="1 SOS, 2 backfill, 4 from GCJ-02, 8 from BD-09, 16 no position, 32 man down, 64 doubted")
+    flags: int = Field(
+        description="1 SOS, 2 backfill, 4 from GCJ-02, 8 from BD-09, 16 no position, 32 man down, 64 doubted"
+    )
 
 
 class Track(Answer):

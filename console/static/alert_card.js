@@ -9,7 +9,6 @@ import { has, named, pick, t } from "./i18n.js";
 import { mayDo } from "./roles.js";
 import { severityChip } from "./severity.js";
 import { silenceForm } from "./silence_form.js";
-import { silencedBy } from "./silences.js";
 import { areaOf, ruleOf, state, zoneOf } from "./state.js";
 
 export const placeName = (alert) => named(zoneOf(alert.zone)) || named(areaOf(alert.area)) || t("place.none");
@@ -90,18 +89,15 @@ const groupButton = (alert, open, act) =>
     t(open ? "alerts.group_shut" : "alerts.group_n", { n: members.get(alert.group_id) ?? "" }),
   );
 
-/** Why it is recorded and not told; who arranged that and until when, for those who may know. */
-function suppressedNote(alert) {
-  const made = silencedBy(alert.suppressed);
-  return h(
+/** Why it is recorded and not told: the server says who arranged that and until when. */
+const suppressedNote = (alert) =>
+  h(
     "p",
     { class: "note row wrap" },
     icon("muted"),
     h("span", { class: "strong" }, t(`suppressed.${alert.suppressed.by}`)),
     h("span", {}, pick(alert.suppressed.reason)),
-    made ? h("span", { class: "quiet" }, t("silence.by_until", { who: made.created_by, at: timeText(made.ends, false) })) : null,
   );
-}
 
 function stateText(alert) {
   const words = t(`alert.state.${alert.state}`);

@@ -8,7 +8,6 @@ import { failure, h, icon, keyed, steady, toast, working } from "./dom.js";
 import { language, pick, t } from "./i18n.js";
 import { flyTo, flyToAll } from "./map.js";
 import { mayDo } from "./roles.js";
-import { silenceNews } from "./silences.js";
 import { tone } from "./sound.js";
 import { emit, on, select, state } from "./state.js";
 
@@ -41,7 +40,7 @@ export function startAlerts(panel) {
     render();
   };
   for (const event of ["language", "site"]) on(event, words);
-  for (const event of ["numbers", "silences"]) on(event, renderSoon);
+  on("numbers", renderSoon);
   on("reloaded", () => {
     if (!isPlain()) look();
   });
@@ -62,7 +61,7 @@ function head() {
     { class: "panel-head" },
     h("h2", {}, t("alerts")),
     h("span", { class: "grow" }),
-    mayDo("silences") ? h("a", { class: "button small", href: "#/silences" }, t("silences")) : null,
+    mayDo("silences") ? h("a", { class: "button small", href: "#/silences" }, t("silences.of_alerts")) : null,
     mayDo("acknowledge")
       ? h(
           "button",
@@ -133,7 +132,6 @@ function render() {
   trouble.replaceChildren(
     error ? failure(error, state.alertsError ? loadAlerts : look) : picked === null ? "" : pickBar(shown),
   );
-  if (shown.some((alert) => alert.suppressed)) silenceNews();
   if (!state.alertsKnown) {
     list.replaceChildren(state.alertsError ? "" : h("li", { class: "empty" }, t("loading")));
   } else if (shown.length === 0) {
@@ -191,7 +189,6 @@ const signature = (alert) =>
     isChosen(alert) ? (evidence.get(alert.id) ?? null) : null,
     picked && [picked.has(alert.id)],
     groupOf(alert),
-    alert.suppressed ? state.silencesRead : 0,
   ]);
 const isChosen = (alert) => state.selection?.kind === "alert" && state.selection.id === alert.id;
 

@@ -3,7 +3,7 @@ import { drawEvidence, evidencePlaces, numbersOf } from "./evidence.js";
 import { h } from "./dom.js";
 import { timeText } from "./format.js";
 import { named, pick, t } from "./i18n.js";
-import { collection, draw, flyTo, flyToAll, point } from "./map.js";
+import { collection, draw, flyToAll, point } from "./map.js";
 import { areaOf, on, zoneOf } from "./state.js";
 
 const SIDES = ["added", "gone", "kept"];
@@ -132,9 +132,8 @@ function choose(key) {
   const alert = key && result[key.split(" ")[0]][Number(key.split(" ")[1])];
   drawEvidence(alert?.evidence ?? null);
   if (alert) {
-    const places = evidencePlaces(alert.evidence);
-    if (places.length > 1) flyToAll(places, 16);
-    else if (alert.lon !== null) flyTo(alert.lon, alert.lat, 14);
+    const own = alert.lon === null ? [] : [[alert.lon, alert.lat]];
+    flyToAll([...own, ...evidencePlaces(alert.evidence)], 15);
   }
   render();
 }

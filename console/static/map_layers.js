@@ -193,26 +193,7 @@ export function inspectionLayers() {
       },
     },
     ...planLayers(),
-    {
-      id: "evidence-fill",
-      type: "fill",
-      source: "evidence",
-      filter: ["==", ["geometry-type"], "Polygon"],
-      paint: { "fill-color": accent, "fill-opacity": 0.14 },
-    },
-    { id: "evidence-line", type: "line", source: "evidence", paint: { "line-color": accent, "line-width": 2 } },
-    {
-      id: "evidence-points",
-      type: "circle",
-      source: "evidence",
-      filter: ["==", ["geometry-type"], "Point"],
-      paint: {
-        "circle-color": accent,
-        "circle-radius": 4.5,
-        "circle-stroke-color": palette("--map-halo"),
-        "circle-stroke-width": 1.5,
-      },
-    },
+    ...evidenceLayers(),
     {
       id: "picked",
       type: "circle",
@@ -225,5 +206,40 @@ export function inspectionLayers() {
       },
     },
     ...backtestLayers(),
+  ];
+}
+
+/** What an alert rests on, whatever it is: areas, ways and places; what was planned looks other than what was. */
+function evidenceLayers() {
+  const colour = ["match", ["get", "part"], "planned", palette("--map-checkpoint"), palette("--accent")];
+  const is = (kind) => ["in", ["geometry-type"], ["literal", [kind, `Multi${kind}`]]];
+  return [
+    {
+      id: "evidence-fill",
+      type: "fill",
+      source: "evidence",
+      filter: is("Polygon"),
+      paint: { "fill-color": colour, "fill-opacity": 0.14 },
+    },
+    {
+      id: "evidence-line",
+      type: "line",
+      source: "evidence",
+      filter: ["!", is("Point")],
+      layout: { "line-join": "round", "line-cap": "round" },
+      paint: { "line-color": colour, "line-width": 2.4 },
+    },
+    {
+      id: "evidence-points",
+      type: "circle",
+      source: "evidence",
+      filter: is("Point"),
+      paint: {
+        "circle-color": colour,
+        "circle-radius": ["match", ["get", "part"], "newest", 7, 4.5],
+        "circle-stroke-color": palette("--map-halo"),
+        "circle-stroke-width": 1.5,
+      },
+    },
   ];
 }

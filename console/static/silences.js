@@ -8,32 +8,12 @@ import { comma, named, t } from "./i18n.js";
 import { newWindow } from "./maintenance_form.js";
 import { mayDo } from "./roles.js";
 import { newSilence } from "./silence_form.js";
-import { areaOf, emit, on, ruleOf, state, zoneOf } from "./state.js";
+import { areaOf, emit, on, ruleOf, zoneOf } from "./state.js";
 
-const FRESH = 60_000; // ms for which what was read of them is good enough for the rail
-const arranged = new Map(); // "silence 3" → the silence, of those that the rail may have to explain
-let asked = -FRESH;
 let home = null;
 let current = true;
 
-/** Who arranged that, or undefined while it is not known (or this account may not know). */
-export const silencedBy = ({ by, id }) => arranged.get(`${by} ${id}`);
-
-/** Read those that hold now, so that the rail can say who and until when; at most once a minute. */
-export async function silenceNews() {
-  if (!mayDo("silences") || performance.now() - asked < FRESH) return;
-  asked = performance.now();
-  const [silences, windows] = await Promise.all(
-    ["silences", "maintenance"].map((kind) => get(`/${kind}${query({ current: true, limit: 200 })}`)),
-  );
-  for (const one of silences.items) arranged.set(`silence ${one.id}`, one);
-  for (const one of windows.items) arranged.set(`maintenance ${one.id}`, one);
-  state.silencesRead += 1;
-  emit("silences");
-}
-
 on("silences_changed", () => {
-  asked = -FRESH;
   if (home?.isConnected) show();
 });
 
@@ -107,7 +87,7 @@ const SILENCE = () => [
     (row) =>
       [
         row.rule ? named(ruleOf(row.rule)) || row.rule : null,
-        row.kind,
+        row.kind ? named(ruleOf(row.kind)) || row.kind : null,
         row.subject ? deviceName(row.subject) : null,
         row.zone ? zoneName(row.zone) : null,
         row.area ? areaName(row.area) : null,
@@ -119,7 +99,7 @@ const SILENCE = () => [
 
 const WINDOW = () => [
   [
-    t("silence.what"),
+    t("maintenance.what"),
     (row) =>
       [names(row.devices, deviceName), names(row.zones, zoneName), names(row.areas, areaName)].filter(Boolean).join(" · "),
   ],

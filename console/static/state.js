@@ -13,7 +13,6 @@ export const state = {
   nextAlerts: null, // where older ones begin
   alertsKnown: false, // until they have been read once, nothing is said of their number
   alertsError: null,
-  silencesRead: 0, // how often the silences were read anew
   overdue: null, // {count, more}; null: unknown
   refused: null,
   mayRefused: false, // whether this account may see the refused messages
@@ -24,7 +23,7 @@ const bus = new EventTarget();
 
 /**
  * Events: site, positions, alerts, case, numbers, reject, counts, link, resync, reloaded, live.*, selection, show,
- * language, theme, sound, tick, minute.
+ * language, theme, sound, tick, minute, silences_changed, backtest (one of its alerts was clicked on the map).
  */
 export function on(name, listener) {
   const handler = (event) => listener(event.detail);

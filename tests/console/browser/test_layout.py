@@ -12,7 +12,7 @@ pytestmark = pytest.mark.browser
 # Elements that reach beyond the right edge. The map, what is for screen readers only, and pictures cut themselves off.
 TOO_WIDE = """() => [...document.querySelectorAll("body *")]
   .filter((e) => e.checkVisibility({ visibilityProperty: true }))
-  .filter((e) => !e.closest("#map, .unseen, .skip, .chain, select, svg"))
+  .filter((e) => !e.closest("#map, .unseen, .skip, .chain, .scroll, select, svg"))
   .filter((e) => e.getBoundingClientRect().right > innerWidth + 1)
   .map((e) => `${e.tagName}.${e.className}: ${e.textContent.slice(0, 40)}`)"""
 
@@ -49,10 +49,13 @@ async def test_nothing_is_wider_than_the_screen(ground: Any, open_page: Any, siz
     await desk.log_in()
     for language in ("zh-CN", "en"):
         await expect(desk.page.locator("html")).to_have_attribute("lang", language)
-        for route in ("", "alerts", "cases", f"case/{case_id}", "rejects"):
+        desks = ("ownership", "silences", "backtests", "duties", "notices")
+        for route in ("", "alerts", "cases", f"case/{case_id}", "rejects", *desks):
             await desk.page.goto(f"{ground.address}/#/{route}")
             if route.startswith("case/"):
                 await desk.case_is("opened")
+            if route in desks:
+                await expect(desk.page.locator("#desk-panel .desk-body :not([aria-busy]) > *").first).to_be_visible()
             assert await desk.page.evaluate(TOO_WIDE) == [], f"#/{route} in {language}"
         await desk.page.click("#language")
     assert desk.complaints == []

@@ -1,0 +1,270 @@
+"""What the desk does beside the short way of a case: units called in, supervision, silences, owners, backtests."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from playwright.async_api import Page, expect
+
+from alerts.case import Actor
+from store.backtests import ask_backtest, end_backtest
+from store.casebook import act as note
+from store.casebook import get_case, list_cases
+
+pytestmark = pytest.mark.browser
+
+
+async def act(page: Page, action: str) -> None:
+    """Open an action's form, which the person then fills in."""
+    await page.click(f"[data-action={action}]")
+
+
+async def test_a_case_calls_units_and_is_supervised(ground: Any, open_page: Any) -> None:
+    """Whistle with a task, an extension asked for and refused, an urging with its letter, all by clicking."""
+    case_id = await ground.alert()
+    desk = await open_page()
+    page = desk.page
+    await desk.log_in()
+    await page.goto(f"{ground.address}/#/case/{case_id}")
+    await desk.case_is("opened")
+    await act(page, "whistle")
+    await page.click("#action-send")  # nobody is chosen: the form says so and nothing is sent
+    await expect(page.locator("#case-parts")).to_have_count(0)
+    await page.check("input[name='units.police']")
+    await page.fill("input[name='task.police']", "close the road")
+    await page.fill("textarea[name=note]", "a crowd gathers")
+    await page.click("#action-send")
+    part = page.locator("#case-parts [data-unit=police]")
+    await expect(part).to_have_attribute("data-stage", "called")
+    await expect(part).to_contain_text("close the road")
+
+    await act(page, "ask_extension")
+    await page.select_option("select[name=until_span]", "2wd")
+    await page.fill("textarea[name=note]", "the boat's owner is away")
+    await page.click("#action-send")
+    await expect(page.locator("#case-standing")).to_contain_text("Extension asked")
+    await act(page, "refuse_extension")
+    await page.fill("textarea[name=note]", "send somebody")
+    await page.click("#action-send")
+    await expect(page.locator("#case-standing")).to_have_count(0)
+
+    await act(page, "urge")
+    await page.fill("textarea[name=note]", "today, please")
+    await page.click("#action-send")
+    await expect(page.locator("#case-standing")).to_contain_text("Urged")
+    await expect(page.locator("#case-letters a")).to_have_count(1)
+    await act(page, "withdraw_part")
+    await page.select_option("select[name=unit]", "police")
+    await page.fill("textarea[name=note]", "no longer needed")
+    await page.click("#action-send")
+    await expect(part).to_have_attribute("data-stage", "withdrawn")
+    async with ground.pool.connection() as conn:
+        case = await get_case(conn, case_id)
+    assert case is not None
+    assert (case.supervision, case.extension_asked) == (1, None)
+    assert desk.complaints == []
+
+
+async def test_what_is_begun_stays_while_the_case_changes(ground: Any, open_page: Any) -> None:
+    case_id = await ground.alert()
+    desk = await open_page()
+    page = desk.page
+    await desk.log_in()
+    await page.goto(f"{ground.address}/#/case/{case_id}")
+    await act(page, "whistle")
+    await page.check("input[name='units.police']")
+    await page.fill("input[name='task.police']", "half a sentence")
+    await page.locator("h2").first.click()
+    async with ground.pool.connection() as conn:
+        await note(conn, case_id, "note", Actor("rival", "admin"), note="meanwhile")
+    await expect(page.locator(".story li")).to_have_count(2)
+    await expect(page.locator("input[name='units.police']")).to_be_checked()
+    await expect(page.locator("input[name='task.police']")).to_have_value("half a sentence")
+
+
+async def test_two_reports_become_one_case_and_two_again(ground: Any, open_page: Any) -> None:
+    desk = await open_page()
+    page = desk.page
+    await desk.log_in()
+    numbers = []
+    for title in ("rubbish at the jetty", "rubbish by the boats"):
+        made = await page.evaluate(
+            """async (title) => (await (await fetch("/api/v1/cases", { method: "POST",
+              headers: { "Content-Type": "application/json" },
+              body: JSON.stringify({ category: "environment", title, lon: 118.88, lat: 31.47 }) })).json())""",
+            title,
+        )
+        numbers.append((made["id"], made["number"]))
+    (kept, kept_number), (merged, _) = numbers
+    await page.goto(f"{ground.address}/#/case/{merged}")
+    await expect(page.locator("#case-similar")).to_contain_text("rubbish at the jetty")
+    await act(page, "merge")
+    await page.check(f"#similar-choices input[value='{kept}']")
+    await page.fill("textarea[name=note]", "the same heap")
+    await page.click("#action-send")
+    await desk.case_is("merged")
+    await page.click("#case-standing a")
+    await expect(page.locator(".case-head")).to_contain_text(kept_number)
+    await expect(page.locator("#case-reporters")).to_contain_text("Merged into this one")
+    await page.goto(f"{ground.address}/#/case/{merged}")
+    await act(page, "split")
+    await page.fill("textarea[name=note]", "two heaps after all")
+    await page.click("#action-send")
+    await desk.case_is("reported")
+    assert desk.complaints == []
+
+
+async def test_cases_are_filtered_and_nobodys_case_gets_an_owner(ground: Any, open_page: Any) -> None:
+    await ground.alert()
+    desk = await open_page()
+    page = desk.page
+    await desk.log_in()
+    await page.evaluate(
+        """() => fetch("/api/v1/cases", { method: "POST", headers: { "Content-Type": "application/json" },
+          body: JSON.stringify({ category: "dispute", title: "a fence", lon: 118.95, lat: 31.4 }) })"""
+    )
+    await page.click("#tabs [data-tab=cases]")
+    cards = page.locator("#case-list .case-card")
+    await expect(cards).to_have_count(2)
+    await page.fill("#cases-panel input[type=search]", "fence")
+    await expect(cards).to_have_count(1)
+    await page.fill("#cases-panel input[type=search]", "")
+    await expect(cards).to_have_count(2)
+    await page.locator("#cases-panel .several summary").nth(2).click()
+    await page.locator("#cases-panel .several").nth(2).locator("label", has_text="High").click()
+    await page.keyboard.press("Escape")
+    await expect(cards).to_have_count(1)
+    await expect(cards).not_to_contain_text("a fence")
+
+    await page.goto(f"{ground.address}/#/ownership")
+    row = page.locator("#ownership-list > li", has_text="a fence")
+    await row.locator("button.primary").click()
+    await page.select_option("dialog select[name=unit]", "police")
+    await page.check("dialog input[name='participants.police']")
+    await page.fill("dialog textarea", "by the map of 1998")
+    await page.click("#ask-send")  # one participant is no joint decision
+    await expect(page.locator("dialog")).to_have_count(1)
+    await page.fill("dialog input[name=participants_others]", "Street office")
+    await page.click("#ask-send")
+    await expect(row).to_have_count(0)
+    async with ground.pool.connection() as conn:
+        found, _ = await list_cases(conn, status=None, unit="police", areas=None, overdue=None, limit=5, before=None)
+    assert [case.title.en for case in found] == ["a fence"]
+    assert desk.complaints == []
+
+
+async def test_alerts_are_picked_and_silenced(ground: Any, open_page: Any) -> None:
+    await ground.alert()
+    desk = await open_page()
+    page = desk.page
+    await desk.log_in()
+    card = page.locator("#alert-list .alert-card")
+    await card.locator(".card-open").click()
+    await card.locator(".evidence .row button").first.click()
+    await page.fill("dialog textarea", "a fishing match with a permit")
+    await page.click("#ask-send")
+    await expect(page.locator("#toasts")).to_contain_text("silent")
+    await page.select_option("#alert-filter", "all")
+    await expect(card).to_have_count(1)
+    await page.click("#alert-pick")
+    await page.click("#pick-bar button >> nth=0")
+    await page.click("#pick-send")
+    await expect(card).to_contain_text(f"Acknowledged by {ground.name}")
+    await page.goto(f"{ground.address}/#/silences")
+    rows = page.locator("#silence-list tbody tr")
+    await expect(rows).to_contain_text("a fishing match with a permit")
+    await rows.locator("button").click()
+    await expect(page.locator("#silence-list")).to_contain_text("None")
+    assert desk.complaints == []
+
+
+async def test_a_backtest_is_seen_on_the_map(ground: Any, open_page: Any) -> None:
+    now = datetime.now(UTC)
+
+    def alert(step: float, zh: str, en: str) -> dict[str, Any]:
+        place = {"type": "Point", "coordinates": [118.88 + step, 31.47]}
+        marks = [{"type": "Feature", "properties": {}, "geometry": place}]
+        return {
+            "subject": "C1",
+            "zone": "ban",
+            "area": "320118100000",
+            "score": 0.9,
+            "first_seen": now.isoformat(),
+            "last_seen": now.isoformat(),
+            "lon": 118.88 + step,
+            "lat": 31.47,
+            "sentence": {"zh": zh, "en": en},
+            "evidence": {"geojson": {"type": "FeatureCollection", "features": marks}, "numbers": {"dwell_s": 320.0}},
+        }
+
+    setting = {"settings": {"dwell": 600}, "clear_after": 300.0}
+    result = {
+        "detector": "fishing_ban",
+        "readings": 1200,
+        "present": setting,
+        "proposed": {"settings": {"dwell": 300}, "clear_after": 300.0},
+        "kept": [alert(0, "照旧", "As before")],
+        "added": [alert(0.004, "多出一条", "One more")],
+        "gone": [],
+        "counts": {"present": 1, "proposed": 2, "kept": 1, "added": 1, "gone": 0},
+    }
+    async with ground.pool.connection() as conn:
+        number = await ask_backtest(conn, "fishing_ban", {"dwell": "5m"}, now - timedelta(days=1), now, "chief")
+        await end_backtest(conn, number, result=result)
+    desk = await open_page()
+    page = desk.page
+    await desk.log_in()
+    await page.goto(f"{ground.address}/#/backtests")
+    await expect(page.locator("#thresholds input[name=dwell]")).to_be_visible()
+    await page.click("#backtest-list a")
+    rows = page.locator("#backtest-rows li")
+    await expect(rows).to_contain_text("One more")
+    await expect(page.locator("#backtest-result")).to_contain_text("dwell: 600 → 300")
+    await rows.locator("button").click()
+    await expect(rows).to_contain_text("5 min")
+    await page.click("[data-side=kept]")
+    await expect(rows).to_contain_text("As before")
+    assert desk.complaints == []
+
+
+async def test_the_duty_matrix_is_read_checked_and_previewed(ground: Any, open_page: Any) -> None:
+    desk = await open_page()
+    page = desk.page
+    await desk.log_in()
+    await page.goto(f"{ground.address}/#/duties")
+    rows = page.locator("#duty-table tbody tr")
+    await expect(rows).to_have_count(2)
+    await page.click("#duty-check")
+    await expect(page.locator("#duty-answer .note")).to_be_visible()
+    file = "kind,area,unit\nfire,320118000000,police\n".replace("kind", "category")
+    await page.set_input_files("#duty-file", {"name": "duty.csv", "mimeType": "text/csv", "buffer": file.encode()})
+    await expect(page.locator("#duty-preview")).to_contain_text("1 rows would be added, 0 changed, 2 removed")
+    await page.check("#duty-preview input[type=checkbox]")
+    await expect(page.locator("#duty-preview")).to_contain_text("1 rows would be added, 0 changed, 0 removed")
+    await page.click("#duty-preview button:not(.primary)")
+    await expect(rows).to_have_count(2)
+    assert desk.complaints == []
+
+
+async def test_a_viewer_is_offered_nothing_that_a_viewer_may_not(ground: Any, open_page: Any) -> None:
+    case_id = await ground.alert()
+    async with ground.pool.connection() as conn:
+        await conn.execute(
+            "INSERT INTO accounts (name, display, password_hash, role)"
+            " SELECT 'looker', 'Looker', password_hash, 'viewer' FROM accounts WHERE name = %s ON CONFLICT DO NOTHING",
+            (ground.name,),
+        )
+    desk = await open_page()
+    page = desk.page
+    await desk.log_in(name="looker")
+    await page.click("#desk")
+    await expect(page.locator(".desk-menu a")).to_have_text(["Duty matrix"])
+    await expect(page.locator("#alert-pick")).to_have_count(0)
+    await page.goto(f"{ground.address}/#/backtests")
+    await expect(page.locator("#desk-panel")).not_to_be_visible()
+    await page.goto(f"{ground.address}/#/case/{case_id}")
+    await desk.case_is("opened")
+    await expect(page.locator(".actions button")).to_have_count(0)
+    assert desk.complaints == []
