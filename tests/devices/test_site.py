@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from devices.registry import Device, Registry
-from devices.site import CHINA, Area, Season, Site, Zone, micros, moment
+from devices.site import CHINA, Area, Plan, Season, Site, Zone, micros, moment
 
 days = st.dates().map(lambda d: f"{d:%m-%d}")
 hours = st.times().map(lambda t: f"{t:%H:%M}")
@@ -123,3 +123,36 @@ def test_a_device_is_found_by_code_alias_and_id() -> None:
 def test_an_address_leads_to_one_device_only(devices: list[Device]) -> None:
     with pytest.raises(ValueError, match="belongs to both T1 and T"):
         Registry(devices)
+
+
+def a_plan(
+    opens: str = "08:00", closes: str = "12:00", days: tuple[int, ...] = (1, 3, 7), who: tuple[str, ...] = ()
+) -> Plan:
+    return Plan("P", "quota", "巡护", "Patrol", "A", ("Z",), opens=opens, closes=closes, days=days, who=who)
+
+
+@given(hours, hours, st.sets(st.integers(1, 7)), moments, st.integers(1, 20 * 86400))
+def test_windows_are_those_of_the_calendar(opens: str, closes: str, on: set[int], since: datetime, lasts: int) -> None:
+    plan = a_plan(opens, closes, tuple(on))
+    begin, end = micros(since), micros(since) + lasts * 1_000_000
+    expected = []
+    day = (since.astimezone(CHINA) - timedelta(days=2)).replace(hour=0, minute=0, second=0, microsecond=0)
+    while micros(day) < end:
+        first = day.replace(hour=int(opens[:2]), minute=int(opens[3:]))
+        last = day.replace(hour=int(closes[:2]), minute=int(closes[3:]))
+        last += timedelta(days=last <= first)
+        if day.isoweekday() in on and micros(first) < end and micros(last) > begin:
+            expected.append((micros(first), micros(last)))
+        day += timedelta(days=1)
+    assert list(plan.windows(begin, end)) == expected
+
+
+def test_whom_a_plan_is_for() -> None:
+    registry = Registry([
+        Device("T1", "terminal", "a", "A", "A", "A", role="patrol", id=1),
+        Device("T2", "terminal", "b", "B", "A", "A", role="police", id=2),
+        Device("V3", "vessel", "c", "C", "A", "A", id=3),
+    ])  # fmt: skip
+    assert a_plan().walkers(registry).tolist() == [False, True, True, False]
+    assert a_plan(who=("patrol", "V3")).walkers(registry).tolist() == [False, True, False, True]
+    assert not a_plan(who=("boat",)).walkers(registry).any()
