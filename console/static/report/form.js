@@ -57,8 +57,9 @@ function drawKinds() {
   const first = latest();
   const rank = (kind) => (first.includes(kind.code) ? first.indexOf(kind.code) : LATEST);
   const kinds = [...state.form.kinds].sort((a, b) => rank(a) - rank(b));
-  const chosen = kinds.findIndex((kind) => kind.code === draft.category);
-  const shown = all || kinds.length <= SHOWN + 1 || chosen >= SHOWN ? kinds : kinds.slice(0, SHOWN);
+  const few = kinds.length <= SHOWN + 1 ? kinds : withOther(kinds, SHOWN);
+  const hidden = draft.category && !few.some((kind) => kind.code === draft.category);
+  const shown = all || hidden ? kinds : few;
   const choose = (code) => {
     draft.category = code;
     drawKinds();
@@ -82,6 +83,13 @@ function drawKinds() {
       ? h("button", { type: "button", class: "more", onclick: showAll }, t("report.more"))
       : "",
   );
+}
+
+/** The first few, among them always the one for whatever is none of the others. */
+function withOther(kinds, most) {
+  const first = kinds.slice(0, most);
+  const other = kinds.find((kind) => kind.code === "other");
+  return !other || first.includes(other) ? first : [...first.slice(0, -1), other];
 }
 
 function showAll() {
@@ -257,7 +265,7 @@ function offered(similar) {
 
 const titleOf = (one) => {
   const kind = state.form.kinds.find(({ code }) => code === one.category);
-  return `${one.title ? pick(one.title) : kind ? pick(kind.name) : one.category} · ${one.number}`;
+  return one.title ? pick(one.title) : kind ? pick(kind.name) : one.category;
 };
 
 const factsOf = (one) =>
@@ -265,6 +273,7 @@ const factsOf = (one) =>
     t("report.same.away", { far: distanceText(one.distance) }),
     ago(one.last),
     one.reporters ? t("report.same.reporters", { n: one.reporters }) : t("report.same.found"),
+    one.number,
   ].join(" · ");
 
 const historyText = (known) =>

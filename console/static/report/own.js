@@ -64,7 +64,7 @@ function waitingCard(item) {
       : h(
           "div",
           { class: "going" },
-          h("progress", { max: 1, value: 0, dataset: { photos: item.photos.length } }),
+          h("progress", { max: 1, value: 0, hidden: true, dataset: { photos: item.photos.length } }),
           h("span", { class: "quiet" }, t("report.waits")),
         ),
     item.refused
@@ -84,6 +84,7 @@ export function drawProgress() {
     const mine = card.dataset.key === sending.key;
     const bar = card.querySelector("progress");
     const pictures = Number(bar.dataset.photos ?? 0);
+    bar.hidden = !mine;
     bar.value = mine ? Math.min(1, (sending.photo + sending.part) / Math.max(1, pictures)) : 0;
     card.querySelector(".going span").textContent = mine
       ? t("report.sending", { n: Math.round(100 * bar.value) })

@@ -67,7 +67,7 @@ function styled() {
 
 function view(form, from) {
   const bounds = form.bounds && [form.bounds.slice(0, 2), form.bounds.slice(2)];
-  const begin = from ? { center: from, zoom: 16 } : bounds ? { bounds, fitBoundsOptions: { padding: 24 } } : {};
+  const begin = from ? { center: from, zoom: 14.5 } : bounds ? { bounds, fitBoundsOptions: { padding: 24 } } : {};
   return { ...begin, style: style(form) };
 }
 
@@ -94,6 +94,13 @@ function style(form) {
         paint: { "fill-color": palette("--map-water") },
       },
       ...tiles,
+      {
+        id: "ban",
+        type: "fill",
+        source: "shores",
+        filter: of("no_fishing"),
+        paint: { "fill-color": palette("--map-no-fishing"), "fill-opacity": 0.12 },
+      },
       {
         id: "shore",
         type: "line",
