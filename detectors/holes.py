@@ -11,13 +11,14 @@ from devices.site import Site
 
 SIDE = 80.0  # m of a cell
 STORED = 30.0  # s that a fix must have waited to tell of a hole
+LONG = 1 << 50  # µs
 
 
 class Holes:
-    """The cells in which fixes had to wait, each with when (UTC µs, our clock) that was last learned."""
+    """The cells in which fixes had to wait: how long (µs) by when (UTC µs, our clock) that was learned."""
 
     def __init__(self) -> None:
-        self._cells: dict[tuple[int, int], int] = {}
+        self._cells: dict[tuple[int, int], dict[int, int]] = {}
         self._zones = ZoneIndex([])
 
     def know(self, site: Site) -> None:
@@ -30,25 +31,30 @@ class Holes:
     ) -> None:
         """Stored fixes, shape (n,), in the order of their reception."""
         waited = np.flatnonzero((received - at >= int(STORED * SECOND)) & (np.abs(lon) <= 180) & (np.abs(lat) <= 89))
-        for x, y, when in zip(lon[waited].tolist(), lat[waited].tolist(), received[waited].tolist(), strict=True):
+        columns = (column[waited].tolist() for column in (lon, lat, at, received))
+        for x, y, measured, when in zip(*columns, strict=True):
             row = _row(y)
-            self._cells[row, _column(x, row)] = when
+            waits = self._cells.setdefault((row, _column(x, row)), {})
+            waits[when] = max(waits.get(when, 0), when - measured)
 
     def forget(self, before: int) -> None:
         """Forget what was learned before a moment."""
-        self._cells = {cell: when for cell, when in self._cells.items() if when >= before}
+        kept = {cell: {t: wait for t, wait in waits.items() if t >= before} for cell, waits in self._cells.items()}
+        self._cells = {cell: waits for cell, waits in kept.items() if waits}
 
-    def near(self, lon: float, lat: float, since: int) -> bool:
-        """Whether the place lies in a hole or beside one that was learned since a moment."""
+    def wait(self, lon: float, lat: float, since: int) -> int:
+        """The longest wait (µs) learned since a moment at the place or beside it, in a zone that is a hole LONG; 0: the
+        network reaches there, as far as is known."""
         if not (abs(lon) <= 180 and abs(lat) <= 89):
-            return False
+            return 0
         if len(self._zones.pairs(np.array([lon]), np.array([lat]))[0]):
-            return True
+            return LONG
+        found = 0
         for row in range(_row(lat) - 1, _row(lat) + 2):
             column = _column(lon, row)
-            if any(self._cells.get((row, c), since - 1) >= since for c in range(column - 1, column + 2)):
-                return True
-        return False
+            for waits in (self._cells.get((row, c), {}) for c in range(column - 1, column + 2)):
+                found = max([found, *(wait for when, wait in waits.items() if when >= since)])
+        return found
 
 
 def _row(lat: float) -> int:

@@ -36,9 +36,10 @@ class Silence:
     last two whole blocks of ``learn`` s, moving and standing apart, with the promise as the prior. It is silent after
     ``factor`` usual intervals, at most two and an hour, at least ``floor`` s (``fixed`` s for what stands fixed), and
     one and a half times its second longest gap of late. For who is carried the limit is ``resting`` times as long when
-    it stood, ``restless`` times when it had a gap of three intervals just before, and ``hole`` s where the network is
-    known not to reach. It is told then and again for every ``renew`` s, for ``longest`` s; its end is told when it is
-    heard. A last will is the broker's word and no sign of life. Who says itself that it goes offline is not silent.
+    it stood, ``restless`` times when it had a gap of three intervals just before, and where the network is known not to
+    reach twice the longest wait that is known there, at most ``hole`` s. It is told then and again for every ``renew``
+    s, for ``longest`` s; its end is told when it is heard. A last will is the broker's word and no sign of life. Who
+    says itself that it goes offline is not silent.
 
     The feed. When of the devices that stopped within ``window`` s of each other at least ``feed_share`` are overdue,
     compared with those heard since, and they are ``feed_least`` or more, then it is not they who fell silent: one
@@ -78,8 +79,8 @@ class Silence:
     factor: float = 6.0  # usual intervals
     floor: float = 420.0  # s
     fixed: float = 180.0  # s
-    resting: float = 2.0  # times the limit
-    restless: float = 1.5  # times the limit
+    resting: float = 1.4  # times the limit
+    restless: float = 1.4  # times the limit
     hole: float = 1200.0  # s
     slowest: float = 10800.0  # s
     renew: float = 120.0  # s
@@ -213,8 +214,8 @@ class Silence:
         hole, learned = int(self.hole * SECOND), beat - int(3 * self.learn * SECOND)
         for k in np.flatnonzero(state.carried[late] & (limit < hole)).tolist():
             row = state.devices.row(int(late[k]))
-            if state.holes.near(float(row["lon"]), float(row["lat"]), learned):
-                limit[k] = hole
+            wait = state.holes.wait(float(row["lon"]), float(row["lat"]), learned)
+            limit[k] = max(int(limit[k]), min(hole, 2 * wait))
         return np.minimum(limit, int(self.slowest * SECOND))
 
     def _ended(self, state: Listening, beat: int, site: Site) -> list[Finding]:
@@ -273,7 +274,8 @@ class Silence:
             return []
         lon, lat = self._last_spot(state, device, beat, site)
         since, fresh = int(row["received"]), int(row["since"]) > int(row["received"]) - 2 * int(self.learn * SECOND)
-        hole = bool(state.carried[device]) and state.holes.near(lon, lat, beat - int(3 * self.learn * SECOND))
+        wait = state.holes.wait(lon, lat, beat - int(3 * self.learn * SECOND))
+        hole = bool(state.carried[device]) and wait > 0
         battery, will = float(row["battery"]) if fresh else np.nan, int(row["will"]) >= since
         what = Quiet(known, age, limit, usual / SECOND, since, lon, lat, hole, battery, will)
         numbers = {"silent_s": age / SECOND, "promised_s": known.interval, "usual_s": usual / SECOND,
