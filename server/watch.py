@@ -26,7 +26,16 @@ from devices.site import Site
 from server.fold import KINDS, Fold, Found, LateGroup, Watcher, last_received
 from store.casebook import record_findings
 from store.readings import mark_suspects
-from store.stretches import first_after, last_before, last_positions, late_alarms, newest_received, stretch, stretches
+from store.stretches import (
+    StretchTooLong,
+    first_after,
+    last_before,
+    last_positions,
+    late_alarms,
+    newest_received,
+    stretch,
+    stretches,
+)
 from store.upkeep import upkeep
 from store.visits import strike_visits, visits_spanning, visits_within, write_visits
 
@@ -36,7 +45,8 @@ WATCH_LAG = Gauge("patrolgrid_watch_lag_seconds", "From receiving the newest rea
 
 AHEAD: Final = 3600 * SECOND  # a device's clock may be ahead of ours; the pipeline refuses those that are further
 SETTLED: Final = 60 * SECOND  # of event time, after which no detector waits for more of the same moment
-SLICE: Final = {"fixes": 600 * SECOND, "sightings": 3600 * SECOND, "samples": 6 * 3600 * SECOND}  # read at once
+SHORTEST, LONGEST = 600 * SECOND, 24 * 3600 * SECOND  # of event time that is read at once
+FEW: Final = 50_000  # readings in a slice, so that a longer one is no burden
 REFOLD_EVERY = 10.0  # seconds; late readings of so long are folded again in one go
 
 
@@ -120,16 +130,22 @@ class Watch:
         known = await visits_within(conn, begin, newest + AHEAD, mine)
         alarms = await late_alarms(conn, newest - fold.alarm_reach(), mine)
         found = fold.recall(Batch(alarms, visits=visit_rows(known)), newest)
-        now = begin
+        now, length = begin, SHORTEST
         while begin < newest + AHEAD:
             kinds = [kind for kind in KINDS if begin >= newest - fold.reach(kind)]
             turns = [t for kind in KINDS if (t := newest - fold.reach(kind)) > begin]
-            end = min([begin + min((SLICE[kind] for kind in kinds), default=SLICE["samples"]), *turns, newest + AHEAD])
-            batch = await stretch(conn, begin, end, mine, kinds)
+            end = min([begin + length, *turns, newest + AHEAD])
+            try:
+                batch = await stretch(conn, begin, end, mine, kinds)
+            except StretchTooLong:
+                length = max(length // 8, SECOND)
+                continue
             if len(batch):
                 now = max(now, last_received(batch))
                 found += fold.refill(batch, now, newest - end)
             begin = end
+            # Where little is stored, fewer and longer slices; from a turn on there are more kinds to read.
+            length = SHORTEST if end in turns or len(batch) > FEW else min(length * 2, LONGEST)
         return found
 
     # ── Late readings ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -158,8 +174,8 @@ class Watch:
         kinds = [k for k in KINDS if k in reads(watcher.detector)]
         async with self.pool.connection() as conn:
             now, begin = 0, group.since - int(refold_memory(watcher.detector) * SECOND)
-            seconds = min(SLICE[k] for k in kinds) / SECOND
-            async for batch in stretches(conn, begin, group.until + 1, devices, kinds, seconds):
+            seconds = SHORTEST if "fixes" in kinds else LONGEST // 4
+            async for batch in stretches(conn, begin, group.until + 1, devices, kinds, seconds / SECOND):
                 now = max(now, last_received(batch))
                 found += again.step(batch, now, site)
         # What is judged only when its moment is over is judged now.
