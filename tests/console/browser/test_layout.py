@@ -55,7 +55,7 @@ async def test_nothing_is_wider_than_the_screen(ground: Any, open_page: Any, siz
             if route.startswith("case/"):
                 await desk.case_is("opened")
             if route in desks:
-                await expect(desk.page.locator("#desk-panel .desk-body :not([aria-busy]) > *").first).to_be_visible()
+                await expect(desk.page.locator("#desk-panel .desk-body:not([aria-busy]) > *").first).to_be_visible()
             assert await desk.page.evaluate(TOO_WIDE) == [], f"#/{route} in {language}"
         await desk.page.click("#language")
     assert desk.complaints == []
