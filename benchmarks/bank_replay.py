@@ -39,11 +39,14 @@ CUTS = ((6 * 3600.0, (2.0, 15.0)), (2 * 86_400.0, (15.0, 40.0)), (math.inf, (200
 
 @dataclass(slots=True)
 class Raised:
-    """An alert as it stands at the end, with when it was first there. ``news``: it was alerted as happening now."""
+    """An alert as it stands at the end, with when and where it was first there (a boat goes on). ``news``: it was
+    alerted as happening now."""
 
     alert: Alert
     at: int  # UTC µs of our clock
     news: bool
+    lon: float
+    lat: float
 
 
 @dataclass(slots=True)
@@ -90,7 +93,7 @@ def replay(played: Played, rules: Sequence[Rule]) -> Outcome:
             current[key] = change.alert
             known = book.get(key)
             if known is None:
-                book[key] = Raised(change.alert, now, change.news)
+                book[key] = Raised(change.alert, now, change.news, change.alert.lon, change.alert.lat)
             else:
                 known.alert = change.alert
                 if change.news and not known.news:

@@ -30,6 +30,7 @@ CAUSES: Final[Mapping[str, frozenset[str]]] = {
 """Detector → the incidents (of :mod:`simulators.truth`) that it is there for."""
 JUSTIFIED: Final[Mapping[str, frozenset[str]]] = {
     "hazard": frozenset({"swell", "set_right"}),
+    "silence": frozenset({"lost_contact"}),
     "patrol_gap": frozenset({"late_patrol"}),  # a reminder while it was not done yet
 }
 """Detector → what it may say something of, and need not: such alerts count neither way."""
@@ -124,9 +125,9 @@ def score_world(
         incidents = [episode for episode in truth if episode.kind in kinds]
         waits: dict[int, float] = {}
         for one in (r for r in everything if r.alert.kind == detector):
-            fits = [i for i, episode in enumerate(incidents) if matches(one.alert, one.at, episode)]
+            fits = [i for i, episode in enumerate(incidents) if matches(one, episode)]
             allowed = JUSTIFIED.get(detector, frozenset())
-            if not fits and any(e.kind in allowed and matches(one.alert, one.at, e) for e in truth):
+            if not fits and any(e.kind in allowed and matches(one, e) for e in truth):
                 score.neither += 1
                 continue
             score.alerts += 1
@@ -154,9 +155,10 @@ def _wait(at: int, episode: Episode) -> float:
     return max(0.0, (at - episode.since) / SECOND)
 
 
-def matches(alert: Alert, at: int, episode: Episode) -> bool:
-    """Whether an alert that was raised at ``at`` (UTC µs) is of an episode: the time, the device or the zone, and for
-    what has a place of its own the distance."""
+def matches(raised: Raised, episode: Episode) -> bool:
+    """Whether an alert is of an episode: the time, the device or the zone, and for what has a place of its own the
+    distance from where it was raised."""
+    alert, at = raised.alert, raised.at
     first, last = micros(alert.first_seen), micros(alert.last_seen)
     after = AFTER_LATE if episode.kind == "late_patrol" else AFTER
     if last < episode.since - BEFORE * SECOND or first > episode.until + after * SECOND:
@@ -170,7 +172,7 @@ def matches(alert: Alert, at: int, episode: Episode) -> bool:
         return False
     if episode.kind == "fishing" and not episode.subject:
         limit = NEAR_AFLOAT if "boat" in episode.note else NEAR
-        return bool(short_distance(alert.lon, alert.lat, episode.lon, episode.lat) <= limit)
+        return bool(short_distance(raised.lon, raised.lat, episode.lon, episode.lat) <= limit)
     return True
 
 
@@ -186,7 +188,7 @@ def _beside(raised: Raised, truth: Sequence[Episode]) -> str:
     return "; ".join(
         f"{episode.kind}{f' ({episode.note})' if episode.note else ''}"
         for episode in truth
-        if _here(alert, episode) and matches(alert, raised.at, replace(episode, subject=""))
+        if _here(alert, episode) and matches(raised, replace(episode, subject=""))
     )
 
 

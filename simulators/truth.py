@@ -39,6 +39,7 @@ HARMLESS: Final = {
     "walker": "somebody walks along the bank with nothing in hand",
     "busy": "a place is fuller than usual, but holds them all",
     "coverage_gap": "a terminal is alive but out of reach of the network; what it measured is sent afterwards",
+    "lost_contact": "a terminal that works is out of the network's reach for a quarter of an hour or longer",
     "dispatched": "a terminal follows an order: from accepting it to going back to its round",
     "poles": "somebody walks along the bank with poles that look like rods",
     "picnic": "people rest at the water for some minutes",

@@ -27,6 +27,7 @@ from simulators.wire import Message
 
 LOOK: Final = 2.0  # s between the moments at which cameras are played
 DAY: Final = 86_400.0
+LOST: Final = 900.0  # s out of reach after which anybody would ask where he is
 FIRST: Final = 1_767_196_800_000_000  # 2026-01-01 00:00 +08:00, UTC µs: the year in which the bank's worlds lie
 Shown: TypeAlias = tuple[float, float, Carries]
 """From when to when (s) somebody is in sight, and what a camera can make out of him."""
@@ -128,7 +129,8 @@ class Stage:
             sent += terminal.messages(self.seed, self.ground, self.start, self.weather, self.trees, self.holes)
             for since, until in terminal.gaps:
                 spot, code = terminal.journey.spot(since), terminal.device.code
-                self.mark("coverage_gap", since, until, spot, subject=code, note=f"{until - since:.0f} s")
+                kind = "lost_contact" if until - since >= LOST else "coverage_gap"
+                self.mark(kind, since, until, spot, subject=code, note=f"{until - since:.0f} s")
         sent += self._fixed()
         for source in self.sources:
             sent += source()

@@ -30,7 +30,8 @@ def alert(kind: str, subject: str, zone: str = "", since: float = 0.0, until: fl
 
 
 def raised(at: float, *args: Any, **more: Any) -> Raised:
-    return Raised(alert(*args, **more), NOON + int(at * SECOND), news=True)
+    first = alert(*args, **more)
+    return Raised(first, NOON + int(at * SECOND), news=True, lon=first.lon, lat=first.lat)
 
 
 def happened(
