@@ -157,25 +157,30 @@ def case_faults(case_id: int, case: Case | None, lines: Sequence[Line]) -> list[
         zh, en = f"{number}：有记录而没有案件", f"{number}: there are entries but no case"
         return [Fault("no_case", case_id, number, 0, zh, en)]
     faults = []
-    broken = _first_broken(lines)
+    broken = first_broken(lines)
     if broken is not None:
         kind, seq = broken
-        zh, en = _WORDS[kind]
+        zh, en = BROKEN_WORDS[kind]
         faults.append(Fault(kind, case_id, number, seq, f"{number} 第 {seq} 条：{zh}", f"{number}, entry {seq}: {en}"))
+    for zh, en in row_differences(recorded(case), lines):
+        faults.append(Fault("row", case_id, number, 0, f"{number}：{zh}", f"{number}: {en}"))
+    return faults
+
+
+def row_differences(row: Mapping[str, Any], lines: Sequence[Line]) -> Iterable[tuple[str, str]]:
+    """What a case, as it is recorded, says otherwise than its entries do, in Chinese and English."""
     told: dict[str, Any] = dict(LATER)
     if lines and lines[0].entry is not None and lines[0].entry.action == "raise":
         told["origin"] = "alert"
     for line in lines:
         told |= (line.entry.data.get("set") or {}) if line.entry else {}
-    for name, value in recorded(case).items():
+    for name, value in row.items():
         if name not in told or canonical(plain(told[name])) != canonical(plain(value)):
-            zh = f"{number}：{name} 现为 {value!r}，记录为 {told.get(name)!r}"
-            en = f"{number}: {name} is {value!r}, but its entries say {told.get(name)!r}"
-            faults.append(Fault("row", case_id, number, 0, zh, en))
-    return faults
+            said = told.get(name)
+            yield f"{name} 现为 {value!r}，记录为 {said!r}", f"{name} is {value!r}, but its entries say {said!r}"
 
 
-_WORDS: Final[dict[FaultKind, tuple[str, str]]] = {
+BROKEN_WORDS: Final[dict[FaultKind, tuple[str, str]]] = {
     "changed": ("内容被改动", "its content was changed"),
     "unchained": ("与前一条不相接", "it does not follow the entry before"),
     "missing": ("记录缺失", "it is missing"),
@@ -184,7 +189,8 @@ _WORDS: Final[dict[FaultKind, tuple[str, str]]] = {
 }
 
 
-def _first_broken(lines: Sequence[Line]) -> tuple[FaultKind, int] | None:
+def first_broken(lines: Sequence[Line]) -> tuple[FaultKind, int] | None:
+    """The first entry of a case that does not hold, and in what way; None when all do."""
     expected, head = 1, START
     for line in lines:
         if line.seq != expected or line.entry is None:
