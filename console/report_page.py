@@ -17,8 +17,6 @@ SHELL: Final = (
     "/static/favicon.svg",
     "/static/format.js",
     "/static/i18n.js",
-    "/static/map_icons.js",
-    "/static/map_layers.js",
     "/static/prefs.js",
     "/static/report/app.webmanifest",
     "/static/report/form.js",

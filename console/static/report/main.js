@@ -137,9 +137,8 @@ on("queued", async () => {
 });
 on("sent", async ({ answer }) => {
   await recount();
-  const { report, joined } = answer;
-  const joinedNow = joined ?? report.joined;
-  toast(t(joinedNow ? "report.joined" : "report.done", { number: report.number }));
+  const { report, joined, notes } = answer;
+  toast(t(notes ? "report.added" : joined ? "report.joined" : "report.done", { number: report.number }));
   if (tab === "own") readOwn();
 });
 

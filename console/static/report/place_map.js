@@ -1,8 +1,6 @@
 // Pointing a place out: the map moves beneath a cross, or a tap brings the cross there. The library is fetched only now.
 import { h, icon } from "../dom.js";
-import { t } from "../i18n.js";
-import { palette } from "../map_icons.js";
-import { nameField, text } from "../map_layers.js";
+import { language, t } from "../i18n.js";
 
 const LIBRARY = "/static/vendor/maplibre-gl/maplibre-gl";
 
@@ -55,6 +53,7 @@ export async function pointOut(form, from) {
 const credit = (form) => (form.tile_url && form.tile_attribution ? h("small", {}, form.tile_attribution) : null);
 
 const FLAT = { maxPitch: 0, dragRotate: false, pitchWithRotate: false, touchPitch: false, maxZoom: 19 };
+const palette = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
 function styled() {
@@ -78,8 +77,13 @@ function style(form) {
     sources.tiles = { type: "raster", tiles: [form.tile_url], tileSize: 256, maxzoom: 18 };
     tiles.push({ id: "tiles", type: "raster", source: "tiles" });
   }
-  const label = text(13);
-  const named = { layout: { ...label.layout, "text-field": nameField() }, paint: label.paint };
+  const fonts = getComputedStyle(document.body)
+    .fontFamily.split(",")
+    .map((name) => name.trim().replaceAll('"', ""));
+  const named = {
+    layout: { "text-font": fonts, "text-size": 13, "text-field": ["get", language() === "zh" ? "name" : "name_en"] },
+    paint: { "text-color": palette("--map-text"), "text-halo-color": palette("--map-halo"), "text-halo-width": 1.6 },
+  };
   const of = (kind) => ["==", ["get", "kind"], kind];
   return {
     version: 8,
