@@ -39,7 +39,7 @@ NOW = datetime(2026, 11, 20, 2, 30, tzinfo=UTC)
 @pytest.fixture
 async def conn(pool: AsyncConnectionPool[AsyncConnection]) -> AsyncIterator[AsyncConnection]:
     async with pool.connection() as connection:
-        await connection.execute("TRUNCATE accounts, sessions, looks, login_failures")
+        await connection.execute("TRUNCATE accounts, sessions, looks, login_failures CASCADE")
         for row in (
             "areas (code, name, name_en, level) VALUES ('320118000000', '区', 'District', 'district')",
             "units (code, name, name_en, area) VALUES ('fishery', '渔政', 'Fishery', '320118000000')",
