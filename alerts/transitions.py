@@ -125,6 +125,7 @@ ACTION_NAMES: Final[dict[str, Sentence]] = {
     **{action: Sentence(row.zh, row.en) for action, row in TRANSITIONS.items()},
     "report": Sentence("上报", "report"),
     "reported_again": Sentence("重复上报", "reported again"),
+    "exported": Sentence("导出卷宗", "case file exported"),
     "case_joined": Sentence("有案件并入", "another case merged into it"),
     "case_left": Sentence("并入的案件已拆出", "a merged case split off again"),
     "raise": Sentence("预警立案", "opened from an alert"),

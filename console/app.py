@@ -27,6 +27,7 @@ from console.api.categories import categories
 from console.api.devices import devices
 from console.api.dispatch import dispatch
 from console.api.duties import duties
+from console.api.exports import exports
 from console.api.letters import letters
 from console.api.live import stream
 from console.api.me import me, session
@@ -46,6 +47,7 @@ from console.live import Live
 from console.pages import STATIC, Files, pages
 from console.replay import Publish, publisher
 from console.telemetry import Timed
+from store.signing import KeyFile
 
 log = structlog.get_logger()
 
@@ -86,6 +88,7 @@ def create_app(
     session_hours: float = 12.0,
     secure_cookie: bool = False,
     intake: Intake | None = None,
+    key: KeyFile | None = None,
     static: Path = STATIC,
     frame: float = 1.0,
     beat: float = 15.0,
@@ -95,9 +98,9 @@ def create_app(
 
     ``database_url`` is for LISTEN. ``publish`` puts a replayed reject on the broker; without it ``mqtt_url`` is used
     for one connection a message. ``start_backtests`` is called when a backtest was asked for. ``checks`` says what
-    readiness rests on beside the database (such as a worker in the same process). ``frame`` and ``beat`` are the live
-    stream's seconds between position frames and between heart-beats, ``backlog`` the events that may wait for a slow
-    page. Run it with :class:`ConsoleServer`, whose shutdown ends the streams.
+    readiness rests on beside the database (such as a worker in the same process). ``key`` signs exports. ``frame`` and
+    ``beat`` are the live stream's seconds between position frames and between heart-beats, ``backlog`` the events that
+    may wait for a slow page. Run it with :class:`ConsoleServer`, whose shutdown ends the streams.
 
     Raises:
         ValueError: a value is not what it should be, or neither ``publish`` nor ``mqtt_url`` is given.
@@ -120,6 +123,7 @@ def create_app(
         session_hours=session_hours,
         secure_cookie=secure_cookie,
         intake=intake,
+        key=key,
     )
     app.state.security_headers, app.state.files = headers, Files(directory=static)
     add_handlers(app)
@@ -138,6 +142,7 @@ def create_app(
         reports,
         attachments,
         letters,
+        exports,
         notices,
         ownership,
         duties,

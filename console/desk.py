@@ -18,6 +18,7 @@ from console.replay import Publish
 from console.throttle import Throttle
 from devices.site import Site
 from store.registry import load_duty, load_rules, load_site
+from store.signing import KeyFile
 
 Checks = Callable[[], list[tuple[str, bool, str]]]
 """What readiness rests on beside the database: (name, good, detail) for each part."""
@@ -73,6 +74,7 @@ class Desk:
     session_hours: float
     secure_cookie: bool
     intake: Intake = field(default_factory=Intake)
+    key: KeyFile | None = None  # what exports are signed with
     # Tries by name are counted in the store. This is against one address that tries many names; a centre may share one.
     failures: Throttle = field(default_factory=lambda: Throttle(50, 300.0))
     hashing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))  # a log-in holds a connection

@@ -30,6 +30,7 @@ from server.worker import Ground, Worker
 from store.database import listen, migrate, open_pool, pending
 from store.media import Media
 from store.registry import load_duty, load_rules, load_shares, load_site
+from store.signing import KeyFile
 
 log = structlog.get_logger()
 
@@ -133,14 +134,25 @@ def _console(
         session_hours=settings.session_hours,
         secure_cookie=settings.secure_cookie,
         intake=_intake(settings),
+        key=key_file(settings),
     )
     return _Console(app, settings.http_host, settings.http_port)
 
 
-def _intake(settings: Settings) -> Intake:
+def media_of(settings: Settings) -> Media:
+    """The folder of pictures."""
     folder = Path(settings.media_dir) if settings.media_dir else settings.data_dir / "media"
+    return Media(folder, settings.photo_bytes, settings.photo_pixels)
+
+
+def key_file(settings: Settings) -> KeyFile:
+    """The key that signs exports."""
+    return KeyFile(settings.data_dir / "signing_key.pem")
+
+
+def _intake(settings: Settings) -> Intake:
     return Intake(
-        Media(folder, settings.photo_bytes, settings.photo_pixels),
+        media_of(settings),
         Nearness(settings.similar_metres, timedelta(hours=settings.similar_hours)),
         answers_kept=timedelta(days=settings.key_days),
         callers_kept=timedelta(days=settings.caller_days),

@@ -5,7 +5,8 @@ It streams: the database sorts, and here one case at a time is held, so ten case
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -13,8 +14,10 @@ from psycopg import AsyncConnection
 from psycopg.rows import dict_row, tuple_row
 
 from alerts.case import Case, Entry
+from alerts.case_file import photos_of
 from alerts.evidence import START, Fault, Line, case_faults, ledger_hash
 from store.cases import CASE_SELECT, case_of
+from store.media import Damaged, Media
 
 _ENTRIES: Final = (
     "SELECT coalesce(e.case_id, l.case_id) AS of_case, e.case_id, coalesce(e.seq, l.seq) AS seq, e.at, e.actor,"
@@ -49,6 +52,7 @@ class Report:
 
     cases: int = 0
     entries: int = 0
+    pictures: int = 0
     head: Anchor = field(default_factory=lambda: Anchor(0, START))
     faults: list[Fault] = field(default_factory=list)
 
@@ -58,20 +62,21 @@ class Report:
         return not self.faults
 
 
-async def verify_all(conn: AsyncConnection, anchor: Anchor | None = None) -> Report:
+async def verify_all(conn: AsyncConnection, anchor: Anchor | None = None, media: Media | None = None) -> Report:
     """Check everything in one snapshot, while others go on writing. ``conn`` must not be in a transaction.
 
-    Each fault names the case's number and the seq of its first broken entry.
+    With ``media`` also the pictures: the content of each that an entry shows is hashed again. Each fault names the
+    case's number and the seq of its first broken entry, or of the entry whose picture is not what it was.
     """
     report = Report()
     async with conn.transaction():
         await conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        await _check_cases(conn, report)
+        await _check_cases(conn, report, media)
         await _check_ledger(conn, report, anchor)
     return report
 
 
-async def _check_cases(conn: AsyncConnection, report: Report) -> None:
+async def _check_cases(conn: AsyncConnection, report: Report, media: Media | None) -> None:
     timelines = _timelines(conn)
     timeline = await anext(timelines, None)
     async for case in _cases(conn):
@@ -85,9 +90,24 @@ async def _check_cases(conn: AsyncConnection, report: Report) -> None:
             timeline = await anext(timelines, None)
         report.entries += len(lines)
         report.faults += case_faults(case.id, case, lines)
+        if media is not None:
+            report.faults += await _check_pictures(case, lines, media, report)
     while timeline is not None:
         report.faults += case_faults(timeline[0], None, timeline[1])
         timeline = await anext(timelines, None)
+
+
+async def _check_pictures(case: Case, lines: Sequence[Line], media: Media, report: Report) -> list[Fault]:
+    """What the entries say of their pictures is in the chain; so a picture that fits its name is the one that was."""
+    faults = []
+    for photo in photos_of(line.entry for line in lines if line.entry is not None):
+        report.pictures += 1
+        try:
+            await asyncio.to_thread(media.read, photo.sha256)
+        except Damaged as error:
+            zh, en = f"{case.number} 第 {photo.seq} 条：{error.zh}", f"{case.number}, entry {photo.seq}: {error.en}"
+            faults.append(Fault("missing" if error.gone else "changed", case.id, case.number, photo.seq, zh, en))
+    return faults
 
 
 async def _cases(conn: AsyncConnection) -> AsyncIterator[Case]:

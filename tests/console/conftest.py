@@ -34,6 +34,7 @@ from store.media import Media
 from store.readings import write_batch
 from store.registry import load_duty, load_site
 from store.rejects import Reject, write_rejects
+from store.signing import KeyFile
 from store.site_saving import save_site
 
 DISTRICT, LAKE, TOWN, VILLAGE = "320118000000", "320118100000", "320118101000", "320118100201"
@@ -179,6 +180,7 @@ RULES: dict[tuple[str, str], set[str]] = {
     ("POST", "/api/v1/attachments"): REPORTERS,
     ("GET", "/api/v1/attachments/{sha256}"): KNOWN,
     ("GET", "/api/v1/cases/{case_id}/candidates"): DESK,
+    ("GET", "/api/v1/cases/{case_id}/export"): DESK,
     ("GET", "/api/v1/cases/{case_id}/letters"): ALL,
     ("GET", "/api/v1/cases/{case_id}/letters/{seq}"): ALL,
     ("GET", "/api/v1/cases/{case_id}/letters/{seq}/print"): ALL,
@@ -240,13 +242,25 @@ def media(tmp_path: Path) -> Media:
 
 
 @pytest.fixture
+def key(tmp_path: Path) -> KeyFile:
+    """What exports are signed with."""
+    return KeyFile(tmp_path / "signing_key.pem")
+
+
+@pytest.fixture
 def app(
-    pool: AsyncConnectionPool[AsyncConnection], database_url: str, tokens: dict[str, str], sent: Sent, media: Media
+    pool: AsyncConnectionPool[AsyncConnection],
+    database_url: str,
+    tokens: dict[str, str],
+    sent: Sent,
+    media: Media,
+    key: KeyFile,
 ) -> FastAPI:
     return create_app(
         pool,
         database_url=database_url,
         intake=Intake(media),
+        key=key,
         publish=sent.publish,
         frame=0.2,
         beat=0.5,

@@ -174,5 +174,6 @@ async def test_real_answers_fit_the_description(
         ("get", "/api/v1/duties/export"),
         ("get", "/api/v1/attachments/{sha256}"),
         ("get", "/api/v1/cases/{case_id}/letters/{seq}/print"),
+        ("get", "/api/v1/cases/{case_id}/export"),
         ("delete", "/api/v1/session"),
     }
