@@ -98,10 +98,12 @@ async def place_history(
         " WHERE c.lat BETWEEN %s AND %s AND c.lon BETWEEN %s AND %s AND c.opened_at >= %s AND c.status <> 'merged'",
         (box.south, box.north, box.west, box.east, since),
     )
+    rows = await cursor.fetchall()
+    fars = distance(lon, lat, [row[2] for row in rows], [row[3] for row in rows]).tolist()
     near = [
         (opened, case_id, kind, going_on, far)
-        for case_id, kind, at_lon, at_lat, opened, going_on in await cursor.fetchall()
-        if case_id != but and (far := float(distance(lon, lat, at_lon, at_lat))) <= metres
+        for (case_id, kind, _, _, opened, going_on), far in zip(rows, fars, strict=True)
+        if case_id != but and far <= metres
     ]
     away = {case_id: far for _, case_id, _, _, far in near}
     newest = [case_id for _, case_id, *_ in sorted(near, reverse=True)[:MOST_LISTED]]
