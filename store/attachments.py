@@ -7,7 +7,7 @@ away hold one lock for each picture, so that none is cleared away while somebody
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -16,9 +16,8 @@ from psycopg import AsyncConnection
 from psycopg.rows import class_row
 
 from alerts.case import Case, Refused
-from alerts.evidence import Fault
 from store.cases import read_cases
-from store.media import Damaged, Media
+from store.media import Media
 from store.photos import MOST_PHOTOS, Attachment
 from store.pictures import Picture
 
@@ -119,18 +118,3 @@ async def _clear(conn: AsyncConnection, media: Media, name: str, before: datetim
         if gone.rowcount:
             await asyncio.to_thread(media.remove, name)
         return bool(gone.rowcount)
-
-
-async def damaged_pictures(conn: AsyncConnection, media: Media) -> AsyncIterator[Fault]:
-    """What the entries show and the folder no longer holds as it was: a fault for each entry, by case and seq."""
-    async with conn.transaction(), conn.cursor("pictures") as cursor:
-        await cursor.execute(
-            "SELECT encode(a.sha256, 'hex'), a.case_id, a.seq, c.number FROM case_attachments a"
-            " JOIN cases c ON c.id = a.case_id ORDER BY a.case_id, a.seq, a.sha256"
-        )
-        async for name, case_id, seq, number in cursor:
-            try:
-                await asyncio.to_thread(media.read, name)
-            except Damaged as error:
-                zh, en = f"{number} 第 {seq} 条：{error.zh}", f"{number}, entry {seq}: {error.en}"
-                yield Fault("missing" if error.gone else "changed", case_id, number, seq, zh, en)

@@ -24,7 +24,7 @@ from detectors.base import Finding
 from devices.site import Site
 from store.accounts import Account
 from store.answers import answer_once, forget_answers, request_digest
-from store.attachments import claim, clear_unused, damaged_pictures, keep, shown_in
+from store.attachments import claim, clear_unused, keep, shown_in
 from store.casebook import act, case_alerts, case_entries, get_case, record_findings, void_alert
 from store.database import open_pool
 from store.evidence import verify_all
@@ -486,10 +486,10 @@ async def test_an_entry_shows_its_pictures_and_its_hash_covers_them(
     shown = await shown_in(conn, sent[2].sha256, people["li"].id)
     assert shown is not None and shown.own and [c.id for c in shown.cases] == [case.id]
     assert await shown_in(conn, "0" * 64, people["li"].id) is None
-    assert [fault async for fault in damaged_pictures(conn, media)] == []
+    assert (await verify_all(conn, media=media)).good
     media.path(sent[0].sha256).write_bytes(b"other")
     media.path(sent[2].sha256).unlink()
-    faults = [fault async for fault in damaged_pictures(conn, media)]
+    faults = (await verify_all(conn, media=media)).faults
     assert [(f.kind, f.number, f.seq) for f in faults] == [("changed", case.number, 1), ("missing", case.number, 2)]
     assert (await verify_all(conn)).good
 
