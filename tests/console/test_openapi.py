@@ -87,6 +87,8 @@ async def test_real_answers_fit_the_description(
     case = {"category": "fishing", "title": "两人垂钓", "lon": 118.87, "lat": 31.47}
     row = {"category": "noise", "area": "320118100000", "unit": "police", "dry_run": True}
     seen = {"category": "fishing", "lon": 118.87, "lat": 31.47}
+    hour_ago = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+    backtest = {"rule": "sos", "since": hour_ago, "until": now, "set": {"repeat": "1m"}}
     decision = {"unit": "police", "participants": ["a", "b"], "reason": "x", "version": 1}
     samples: list[tuple[str, str, str, dict[str, Any], int]] = [
         ("get", "/healthz", "/healthz", {}, 200),
@@ -152,6 +154,13 @@ async def test_real_answers_fit_the_description(
         ("get", "/api/v1/duties/check", "/api/v1/duties/check", {}, 200),
         ("get", "/api/v1/duties/changes", "/api/v1/duties/changes", {}, 200),
         ("post", "/api/v1/duties/import", "/api/v1/duties/import", row, 422),
+        ("get", "/api/v1/backtests", "/api/v1/backtests", {}, 200),
+        ("get", "/api/v1/backtests/thresholds", "/api/v1/backtests/thresholds", {}, 200),
+        ("post", "/api/v1/backtests", "/api/v1/backtests", backtest, 202),
+        ("post", "/api/v1/backtests", "/api/v1/backtests", {**backtest, "rule": "nothing"}, 422),
+        ("get", "/api/v1/backtests/{backtest_id}", "/api/v1/backtests/1", {}, 200),
+        ("get", "/api/v1/assessment", "/api/v1/assessment?by=area&period=day", {}, 200),
+        ("get", "/api/v1/assessment", "/api/v1/assessment?by=person", {}, 422),
         ("get", "/api/v1/rejects", "/api/v1/rejects", {}, 200),
         ("post", "/api/v1/rejects/{reject_id}/replay", f"/api/v1/rejects/{number}/replay", {}, 200),
         ("post", "/api/v1/session", "/api/v1/session", {"name": "viewer", "password": "a long enough phrase"}, 200),
@@ -172,6 +181,8 @@ async def test_real_answers_fit_the_description(
         ("get", "/metrics"),
         ("get", "/api/v1/live"),
         ("get", "/api/v1/duties/export"),
+        ("get", "/api/v1/assessment/csv"),
+        ("get", "/api/v1/assessment/pdf"),
         ("get", "/api/v1/attachments/{sha256}"),
         ("get", "/api/v1/cases/{case_id}/letters/{seq}/print"),
         ("get", "/api/v1/cases/{case_id}/export"),
