@@ -21,7 +21,7 @@ FROM python:3.11-slim-bookworm
 RUN useradd --system --uid 10001 --home-dir /nonexistent --shell /usr/sbin/nologin patrolgrid
 COPY --from=build /opt/patrolgrid /opt/patrolgrid
 COPY examples /srv/patrolgrid/examples
-RUN install -d -o 10001 -m 700 /srv/patrolgrid/media
+RUN install -d -o 10001 -m 700 /srv/patrolgrid/media /srv/patrolgrid/keys
 ENV PATH=/opt/patrolgrid/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 WORKDIR /srv/patrolgrid
 USER 10001

@@ -2,7 +2,7 @@
 
 Run by hand, rarely: ``uv run --no-project --with fonttools python scripts/font.py NOTO.ttc UNIHAN.txt``, where
 the first is NotoSansCJK-Regular.ttc (Debian: fonts-noto-cjk) and the second Unihan_OtherMappings.txt (unicode-data).
-See docs/adr/0022.
+See docs/adr/0024.
 """
 
 from __future__ import annotations
