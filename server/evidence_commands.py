@@ -1,4 +1,4 @@
-"""``patrolgrid evidence``: whether the casebook still says what was written into it, and signed files of single cases."""
+"""``patrolgrid evidence``: whether the casebook still says what was written into it, and signed files of cases."""
 
 from __future__ import annotations
 
