@@ -82,6 +82,10 @@ async def list_notices(
             given[f"v{number}"] = value
     if asked.states:
         where.append(f"{_STATE} = ANY(%(states)s)")
+        if not {"sent", "failed"} & set(asked.states):  # few of many: by their index
+            where.append("n.sent_at IS NULL AND n.failed_at IS NULL")
+        elif set(asked.states) == {"failed"}:
+            where.append("n.failed_at IS NOT NULL")
         given["states"] = list(asked.states)
     if before is not None:
         where.append("n.id < %(before)s")
