@@ -50,7 +50,7 @@ def test_terminals_get_the_patrol_zone_of_their_area_by_foot_or_by_boat(ground: 
     for device in (d for d in shijiu.devices if d.kind == "terminal"):
         afloat = device.role == "boat"
         route = LineString(ground.route(device, afloat=afloat))
-        mine = [z for z in zones if device.area.startswith(z.area) and (z.properties["by"] == "boat") == afloat]
+        mine = [z for z in zones if device.area.startswith(z.area) and (z.properties.get("by") == "boat") == afloat]
         assert any(route.equals_exact(ground.zones[z.code], 0.1) for z in mine), device.code
 
 
