@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from alerts.case import Case
 from detectors.base import Sentence
 from detectors.geo import distance
 from devices.readings import Flag
@@ -31,6 +32,16 @@ UNFIT_NAMES: Final[dict[str, Sentence]] = {
     "asked": Sentence("本次派遣已派过", "it was sent to this case before"),
 }
 """Why a terminal is not sent by itself. An officer may send it all the same."""
+
+
+def let_go(before: Case, after: Case) -> str | None:
+    """The terminal that a step takes off a case on which it was; None when it stays or there was none.
+
+    Who has done it (``fed_back``) is not let go, nor who goes to the same place for the case that goes on (``merged``).
+    """
+    if before.status not in ("dispatched", "handling") or before.terminal is None:
+        return None
+    return before.terminal if after.terminal != before.terminal or after.status == "void" else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,6 +101,17 @@ def command(case: Case) -> dict[str, Any]:
     }
 
 
+def recall(case: Case, order: int) -> dict[str, Any]:
+    """The body of a terminal's command not to go: ``order`` is the notice of the command that it takes back."""
+    return {
+        "do": "recall",
+        "order": str(order),
+        "case": case.number,
+        "zh": f"请勿前往，指令已撤回：{case.title.zh}",
+        "en": f"Do not go, the order is withdrawn: {case.title.en}",
+    }
+
+
 def message(case: Case, what: Sentence) -> dict[str, Any]:
     """The body of a notice about a case to people: what happened, and by when it is to be done."""
     due = f"{case.due_at.astimezone(CHINA):%Y-%m-%d %H:%M}"

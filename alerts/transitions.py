@@ -143,6 +143,7 @@ ACTION_NAMES: Final[dict[str, Sentence]] = {
     "overdue": Sentence("已逾期", "overdue"),
     "ownership_reminder": Sentence("权属待认定提醒", "reminded that ownership is unclear"),
     "command_accepted": Sentence("终端已接受指令", "terminal accepted the command"),
+    "recall": Sentence("召回终端", "terminal called back"),
     "command_refused": Sentence("终端拒绝指令", "terminal refused the command"),
 }
 """What every action that an entry can have is called."""

@@ -66,6 +66,7 @@ class Terminals:
         self.until = np.zeros(len(devices), np.int64)  # tick at which the present mode ends by itself; 0: not by itself
         self._orders: list[Order] = []
         self._accepted: dict[int, int] = {}  # unit → number of the episode "dispatched"
+        self._goes_for: dict[int, str] = {}  # unit → id of the order that it last set out for
         self._repeats: list[tuple[int, int, dict[str, Any]]] = []  # SOS repetitions: tick, unit, content
         self._troubles: dict[int, int] = {}  # unit → number of the episode "sos"
         self._dead: dict[int, tuple[int, int]] = {}  # unit → tick at which it works again, number of the episode
@@ -195,9 +196,10 @@ class Terminals:
             if not order.due:
                 if self.radios.alive[unit] and self.radios.in_reach(np.array([unit])).item():
                     order.due = tick + self._dice[unit].randint(3, 9)  # hear, read, press the key
-            elif order.due <= tick and self.radios.alive[unit]:
+            elif order in self._orders and order.due <= tick and self.radios.alive[unit]:
                 self._orders.remove(order)
-                note = self._accept(order, now, diary)
+                turn_back = order.content.get("do") == "recall"
+                note = self._turn_back(order, tick, now, diary) if turn_back else self._accept(order, now, diary)
                 answer = {"id": order.id, "t": seconds(now), "ok": not note} | ({"note": note} if note else {})
                 sent += self.radios.say(unit, now, "command/ack", answer)
         return sent
@@ -223,6 +225,16 @@ class Terminals:
         self._show(unit)
         self._go(unit, goal, self._dice[unit].uniform(*pace))
         self._accepted[unit] = diary.begin("dispatched", now, goal, subject=self.devices[unit].code, note=order.id)
+        self._goes_for[unit] = order.id
+        return ""
+
+    def _turn_back(self, order: Order, tick: int, now: int, diary: Diary) -> str:
+        """Drop the order that another takes back, on the way or unread; returns "" or why not."""
+        unit, taken_back = order.unit, order.content.get("order")
+        self._orders = [each for each in self._orders if (each.unit, each.id) != (unit, taken_back)]
+        if self.mode[unit] in (Mode.ORDER, Mode.THERE) and self._goes_for.get(unit) == taken_back:
+            diary.end(self._accepted.pop(unit), now)
+            self._set_out(unit, tick + int(self._dice[unit].uniform(3000, 6600)))
         return ""
 
     # ── Trouble ─────────────────────────────────────────────────────────────────────────────────────────────────────

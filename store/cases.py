@@ -13,6 +13,7 @@ from psycopg.rows import dict_row
 from alerts import chain
 from alerts.case import Actor, Case, Entry, Origin, Part, Refused, Wish, check_note, stored
 from alerts.chain import stale
+from alerts.dispatch import let_go
 from alerts.duty import DutyMatrix
 from alerts.opening import case_number, case_reported
 from alerts.rules import Severity
@@ -24,6 +25,7 @@ from store.entries import append, entries_since, first, lock_book, step
 from store.letters import letter_facts
 from store.merging import MOVES, lock_moving, move_along
 from store.photos import Attachment, recorded_photos, show_photos
+from store.recall import call_back
 from store.reporters import Caller, add_reporter, has_reported
 from store.telling import tell
 
@@ -249,6 +251,8 @@ async def take_step(
     more = {**(data or {}), **await letter_facts(conn, after, action, now)}
     entry = await append(conn, case.id, action, by, now, note=note, told=told, data=step(case, after, **more))
     await tell(conn, case, after, entry, ordered)
+    if (released := let_go(case, after)) is not None:
+        await call_back(conn, after, released, now)
     await announce(conn, kind="case", id=case.id)
     return entry
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from psycopg import AsyncConnection
@@ -22,6 +22,7 @@ from store.entries import append, lock_book
 from store.standings import candidates
 
 log = structlog.get_logger()
+_RECALLED: Final = Sentence("答复召回指令", "in answer to being called back")
 
 
 async def send_nearest(conn: AsyncConnection, case: Case, now: datetime) -> Case:
@@ -81,15 +82,16 @@ async def record_command_ack(conn: AsyncConnection, ack: CommandAck, now: dateti
         notice = await _answered(conn, ack, now)
         if notice is None:
             return None
-        notice_id, case_id, device = notice
+        notice_id, case_id, device, asked = notice
         await lock_book(conn)
         (case,) = await read_cases(conn, "WHERE c.id = %s", (case_id,))
         name = "command_accepted" if ack.accepted else "command_refused"
+        told = _RECALLED if asked == "recall" else None
         data = {"notice": notice_id, "answered": ack.at, "terminal": device}
-        await append(conn, case_id, name, f"terminal:{device}", now, note=_text(ack.note), data=data)
+        await append(conn, case_id, name, f"terminal:{device}", now, note=_text(ack.note), told=told, data=data)
         await announce(conn, kind="case", id=case_id)
         await announce(conn, kind="notice", id=notice_id)
-        if ack.accepted and case.status == "dispatched" and case.terminal == device:
+        if ack.accepted and asked == "goto" and case.status == "dispatched" and case.terminal == device:
             after = decide(case, "accept", SYSTEM, Wish(), now)
             told = Sentence("终端已接受指令", "the terminal accepted the command")
             await take_step(conn, case, after, "accept", SYSTEM.name, now, told=told)
@@ -97,12 +99,16 @@ async def record_command_ack(conn: AsyncConnection, ack: CommandAck, now: dateti
         return case
 
 
-async def _answered(conn: AsyncConnection, ack: CommandAck, now: datetime) -> tuple[int, int, str] | None:
-    """Mark the notice that is answered; its id, case and terminal. None: there is none, or it was answered before."""
+async def _answered(conn: AsyncConnection, ack: CommandAck, now: datetime) -> tuple[int, int, str, str] | None:
+    """Mark the notice that is answered; its id, case, terminal and what it asks for.
+
+    None: there is none, or it was answered before.
+    """
     cursor = await conn.execute(
         "UPDATE notices n SET acked_at = %s, accepted = %s, sent_at = coalesce(sent_at, %s) FROM devices d"
         " WHERE n.id::text = %s AND n.channel = 'terminal' AND n.acked_at IS NULL AND n.case_id IS NOT NULL"
-        " AND d.code = n.target AND (d.code = %s OR %s = ANY(d.aliases)) RETURNING n.id, n.case_id, d.code",
+        " AND d.code = n.target AND (d.code = %s OR %s = ANY(d.aliases)) RETURNING n.id, n.case_id, d.code,"
+        " n.body ->> 'do'",
         (now, ack.accepted, now, ack.command, ack.device, ack.device),
     )
     row = await cursor.fetchone()

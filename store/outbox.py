@@ -91,11 +91,12 @@ async def _give_up(conn: AsyncConnection) -> None:
         """
         WITH pointless AS (
             SELECT n.id, CASE WHEN n.attempts >= %s THEN 'tried ' || n.attempts || ' times; ' || n.error
+                              WHEN n.body ->> 'do' = 'recall' THEN 'the terminal is on the case again'
                               ELSE 'the case no longer needs this terminal' END AS error
             FROM notices n LEFT JOIN cases c ON c.id = n.case_id LEFT JOIN devices d ON d.code = n.target
             WHERE n.sent_at IS NULL AND n.failed_at IS NULL AND n.digest IS NULL AND n.next_try <= now()
-                AND (n.attempts >= %s OR n.channel = 'terminal'
-                     AND (c.status NOT IN ('dispatched', 'handling') OR c.terminal IS DISTINCT FROM d.id))
+                AND (n.attempts >= %s OR n.channel = 'terminal' AND (n.body ->> 'do' = 'recall')
+                     = (c.status IN ('dispatched', 'handling') AND c.terminal IS NOT DISTINCT FROM d.id))
             FOR UPDATE OF n SKIP LOCKED
         )
         UPDATE notices n SET failed_at = now(), error = p.error FROM pointless p WHERE n.id = p.id

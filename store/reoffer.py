@@ -28,7 +28,8 @@ CROSS JOIN LATERAL (
 ) sent
 CROSS JOIN LATERAL (
     SELECT accepted, acked_at, failed_at FROM notices n
-    WHERE n.case_id = c.id AND n.channel = 'terminal' AND n.target = d.code ORDER BY n.id DESC LIMIT 1
+    WHERE n.case_id = c.id AND n.channel = 'terminal' AND n.target = d.code AND n.body ->> 'do' = 'goto'
+    ORDER BY n.id DESC LIMIT 1
 ) n
 WHERE c.status = 'dispatched' AND (%(case)s::bigint IS NULL OR c.id = %(case)s)
     AND (NOT coalesce(n.accepted, true) OR n.failed_at IS NOT NULL

@@ -339,6 +339,7 @@ export const TEXT = {
   "action.alert_suppressed": ["预警转为静默", "Alert silenced"],
   "action.alert_released": ["预警静默结束", "Alert no longer silenced"],
   "action.nobody_near": ["无可派终端", "No terminal to send"],
+  "action.recall": ["召回终端", "Terminal called back"],
   "action.command_accepted": ["终端已接受指令", "Terminal accepted the command"],
   "action.command_refused": ["终端拒绝指令", "Terminal refused the command"],
   "actor.system": ["系统", "System"],

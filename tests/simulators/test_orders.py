@@ -131,6 +131,35 @@ def test_a_second_order_replaces_the_first(play: Any, pond: SiteFolder, start: i
     assert [e.note for e in sorted(run.of("dispatched"), key=lambda e: e.since)] == ["1", "2"]
 
 
+def _recall(order: str, name: str = "9") -> bytes:
+    return json.dumps({"id": name, "do": "recall", "order": order, "case": "PG-1"}).encode()
+
+
+def test_who_is_called_back_on_the_way_goes_back_to_the_round(play: Any, pond: SiteFolder, start: int) -> None:
+    commands = [
+        Command(start + 10 * SECOND, "P0", _order(118.8545, 31.470, id="1")),
+        Command(start + 40 * SECOND, "P0", _recall("an older one", "8")),
+        Command(start + 60 * SECOND, "P0", _recall("1")),
+    ]
+    run = play(pond, "quiet", 90, commands=commands)
+    assert [(a.command, a.accepted) for a in run.readings(CommandAck)] == [("1", True), ("8", True), ("9", True)]
+    (episode,) = run.of("dispatched")
+    assert 60 + 3 <= (episode.until - start) / SECOND <= 60 + 11, "the order ends by the recall, and by no other"
+    unit = run.world.terminals.index["P0"]
+    assert run.world.terminals.mode[unit] in (Mode.ROUND, Mode.HOME, Mode.REST)
+
+
+def test_an_order_that_is_called_back_unread_is_dropped(play: Any, pond: SiteFolder, start: int) -> None:
+    goto, recall = _order(118.8545, 31.470, id="1"), _recall("1")
+    world = World(pond, "quiet", 1, start)
+    world.terminals.fall_silent(world.terminals.index["P0"], world.tick, world.now, 60, world.diary)
+    assert world.order("P0", goto) and world.order("P0", recall)
+    sent = world.advance(start + 120 * SECOND)
+    answered = [json.loads(m.payload)["id"] for m in sent if m.topic.endswith("/ack")]
+    assert "9" in answered
+    assert world.terminals.mode[world.terminals.index["P0"]] not in (Mode.ORDER, Mode.THERE)
+
+
 def test_who_is_in_trouble_or_dead_does_not_go(play: Any, pond: SiteFolder, start: int) -> None:
     world = World(pond, "quiet", 1, start)
     world.advance(start + 60 * SECOND)
@@ -158,10 +187,10 @@ def test_commands_for_nobody_or_without_an_id_are_not_answered(pond: SiteFolder,
 
 
 SCALARS = (
-    st.none() | st.booleans() | st.floats() | st.text(max_size=5) | st.sampled_from(["goto", 118.85, 31.47, 1e308])
+    st.none() | st.booleans() | st.floats() | st.text(max_size=5) | st.sampled_from(["goto", "recall", 118.85, 31.47])
 )
 FIELDS = st.dictionaries(
-    st.sampled_from(["id", "do", "lon", "lat", "zh", "en"]), SCALARS | st.lists(SCALARS), max_size=6
+    st.sampled_from(["id", "do", "lon", "lat", "order", "zh", "en"]), SCALARS | st.lists(SCALARS), max_size=6
 )
 PAYLOADS = st.binary(max_size=40) | (FIELDS | SCALARS).map(lambda content: json.dumps(content).encode())
 

@@ -26,6 +26,7 @@ from store.casebook import (
 )
 from store.database import open_pool
 from store.evidence import verify_all
+from store.outbox import due_notices, mark_sent
 
 NOW = datetime(2026, 11, 20, 2, 30, tzinfo=UTC)  # as the fixtures have it
 OPERATOR, FISHERY = Actor("zhang", "operator"), Actor("yu", "unit", "fishery")
@@ -61,7 +62,7 @@ async def answer(conn: AsyncConnection, case: Case, device: str, accepted: bool,
 
 
 async def orders(case_id: int, conn: AsyncConnection) -> list[str]:
-    return [n.target for n in await case_notices(conn, case_id) if n.channel == "terminal"]
+    return [n.target for n in await case_notices(conn, case_id) if n.body.get("do") == "goto"]
 
 
 @pytest.mark.usefixtures("around")
@@ -171,6 +172,93 @@ async def test_who_takes_the_case_another_way_keeps_it(conn: AsyncConnection, si
     (there,) = await record_arrivals(conn, later(61))
     assert there.id == arrived.id
     assert await reoffer(conn, later(999)) == []
+
+
+async def recalls(conn: AsyncConnection, case_id: int) -> list[tuple[str, dict[str, Any]]]:
+    return [
+        (n.target, dict(n.body))
+        for n in await case_notices(conn, case_id)
+        if n.channel == "terminal" and n.body["do"] == "recall"
+    ]
+
+
+async def sent_out(conn: AsyncConnection) -> list[tuple[str, str]]:
+    """Send what is due to terminals; whom, and to do what."""
+    due = await due_notices(conn, commands=True)
+    for notice in due:
+        await mark_sent(conn, notice)
+    return [(notice.target, notice.body["do"]) for notice in due]
+
+
+@pytest.mark.usefixtures("around")
+async def test_who_is_passed_over_is_called_back(conn: AsyncConnection, site: Site, duty: DutyMatrix) -> None:
+    case = await send(conn, site, duty)
+    (order,) = [n for n in await case_notices(conn, case.id) if n.channel == "terminal"]
+    assert await sent_out(conn) == [("T1", "goto")]
+    await reoffer(conn, later(121))
+    ((target, body),) = await recalls(conn, case.id)
+    assert (target, body["order"], body["case"]) == ("T1", str(order.id), case.number)
+    assert "请勿前往" in body["zh"] and "Do not go" in body["en"]
+    assert sorted(await sent_out(conn)) == [("T1", "recall"), ("T2", "goto")]
+    entries = await case_entries(conn, case.id)
+    assert [e.action for e in entries][-2:] == ["reoffer", "recall"]
+    assert entries[-1].data["terminal"] == "T1" and entries[-1].data["order"] == order.id
+    await answer(conn, case, "T1", accepted=True, at=later(130))
+    last = (await case_entries(conn, case.id))[-1]
+    assert (last.action, last.actor) == ("command_accepted", "terminal:T1")
+    assert last.data["en"] == "in answer to being called back"
+    now = await get_case(conn, case.id)
+    assert now is not None and (now.status, now.terminal) == ("dispatched", "T2"), "it has not taken the case"
+    assert (await verify_all(conn)).good
+
+
+@pytest.mark.usefixtures("around")
+async def test_who_refused_or_never_got_the_order_is_not_called_back(
+    conn: AsyncConnection, site: Site, duty: DutyMatrix
+) -> None:
+    case = await send(conn, site, duty)
+    await reoffer(conn, later(121))  # T1's order is still in the outbox, and goes no more
+    assert await sent_out(conn) == [("T2", "goto")]
+    await answer(conn, case, "T2", accepted=False, at=later(125))
+    (third,) = await reoffer(conn, later(126))
+    assert third.terminal == "T3"
+    assert await recalls(conn, case.id) == []
+
+
+@pytest.mark.usefixtures("around")
+@pytest.mark.parametrize(
+    ("action", "actor", "data"),
+    [
+        ("decline", FISHERY, {}),
+        ("transfer", FISHERY, {"unit": "police"}),
+        ("dispatch", OPERATOR, {"terminal": "T2"}),
+        ("void", OPERATOR, {}),
+    ],
+)
+async def test_a_step_that_takes_the_terminal_off_the_case_calls_it_back(
+    conn: AsyncConnection, site: Site, duty: DutyMatrix, action: str, actor: Actor, data: dict[str, Any]
+) -> None:
+    case = await send(conn, site, duty)
+    await sent_out(conn)
+    await act(conn, case.id, action, actor, note="不用去了", data=data, now=later(5))
+    assert [target for target, _ in await recalls(conn, case.id)] == ["T1"]
+    assert ("T1", "recall") in await sent_out(conn)
+
+
+@pytest.mark.usefixtures("around")
+async def test_who_is_sent_again_is_not_called_back_by_what_came_before(
+    conn: AsyncConnection, site: Site, duty: DutyMatrix
+) -> None:
+    case = await send(conn, site, duty)
+    await sent_out(conn)
+    for terminal in ("T2", "T1"):
+        await act(conn, case.id, "dispatch", OPERATOR, data={"terminal": terminal}, now=later(5))
+    assert await sent_out(conn) == [("T1", "goto")]
+    (recall,) = [n for n in await case_notices(conn, case.id) if n.body.get("do") == "recall"]
+    assert recall.failed_at is not None and "on the case again" in recall.error
+    await act(conn, case.id, "accept", FISHERY, now=later(6))
+    await act(conn, case.id, "feedback", FISHERY, note="已处理", now=later(7))
+    assert len(await recalls(conn, case.id)) == 1, "who has done it is not called back"
 
 
 @pytest.mark.usefixtures("around")
