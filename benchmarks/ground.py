@@ -17,6 +17,8 @@ from psycopg_pool import AsyncConnectionPool
 from benchmarks.load import code
 from devices.registry import Device
 from devices.site_folder import SiteFolder, read_folder
+from server.mosquitto import Mosquitto
+from server.postgres import Postgres
 from server.services import Services
 from store.database import migrate, open_pool
 from store.registry import save_site
@@ -31,9 +33,19 @@ class Ground:
 
     database_url: str
     mqtt_url: str
-    database_pid: int
-    broker_pid: int
+    database: Postgres
+    broker: Mosquitto
     folder: Path
+
+    @property
+    def database_pid(self) -> int:
+        """The present server's process id; 0 while none runs."""
+        return self.database.pid() or 0
+
+    @property
+    def broker_pid(self) -> int:
+        """The present broker's process id; 0 while none runs."""
+        return self.broker.pid() or 0
 
     def ask(self, query: str, *values: object) -> Any:
         """The first row of a query."""
@@ -56,7 +68,7 @@ def generated(terminals: int) -> SiteFolder:
 @contextmanager
 def prepared(data_dir: Path, terminals: int, mirror: str = "") -> Iterator[Ground]:
     """Bring everything up, and take the database and the broker away afterwards."""
-    services = Services(data_dir, mirror=mirror)
+    services = Services(data_dir, mqtt_url="mqtt://unused", mirror=mirror)  # the broker is one of our own
     port = urlsplit(_with_commit_times(services)).port or 0
     broker = services.extra_mosquitto(f"mosquitto-bench-{time.time_ns()}")
     database = services.postgres()
@@ -65,9 +77,10 @@ def prepared(data_dir: Path, terminals: int, mirror: str = "") -> Iterator[Groun
         url = database.create_database(port, name)
         asyncio.run(_fill(url, terminals))
         mqtt_url = f"mqtt://127.0.0.1:{broker.up(0)}"
-        yield Ground(url, mqtt_url, database.pid() or 0, broker.pid() or 0, data_dir)
+        yield Ground(url, mqtt_url, database, broker, data_dir)
     finally:
         broker.remove()
+        services.up()  # a benchmark may have left it ended
         database.drop_database(port, name)
         services.down()
 

@@ -89,6 +89,17 @@ class Worker:
             command = [str(Path(sys.executable).with_name("patrolgrid")), "worker"]
             self._process = subprocess.Popen(command, stdout=log, stderr=log, env=self._environment)
 
+    @property
+    def running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._process is not None and self._process.poll() is None
+
+    def kill(self) -> None:
+        """End it with SIGKILL."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
     def wait_until_ready(self, timeout: float = 120.0) -> None:
         """Until it listens and its detectors know the past."""
         deadline = time.monotonic() + timeout

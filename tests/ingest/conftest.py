@@ -1,4 +1,4 @@
-"""A wire that can be cut, a small registry, and a terminal that publishes."""
+"""Wires that can be cut, a small registry, and a terminal that publishes."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import pytest
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
+from benchmarks.wire import Wire
 from detectors.base import Batch
 from devices.readings import SECOND, CommandAck
 from devices.registry import Device, Registry
@@ -23,56 +24,6 @@ from ingest.pipeline import Pipeline
 from store.readings import StoredReject, list_rejects, stretch
 
 SHARE = "320118001000"
-
-
-class Wire:
-    """A TCP proxy on 127.0.0.1 in front of a service; it can be cut, and mended."""
-
-    def __init__(self, url: str) -> None:
-        self._far = urlsplit(url)
-        self._server: asyncio.Server | None = None
-        self._ends: set[asyncio.StreamWriter] = set()
-        self._pumps: set[asyncio.Task[None]] = set()
-        self.port = 0
-
-    @property
-    def url(self) -> str:
-        """The service's address through the wire."""
-        user = self._far.netloc.rpartition("@")[0]
-        return self._far._replace(netloc=f"{user}@127.0.0.1:{self.port}" if user else f"127.0.0.1:{self.port}").geturl()
-
-    async def mend(self) -> None:
-        """Take connections (again)."""
-        self._server = await asyncio.start_server(self._carry, "127.0.0.1", self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
-
-    async def cut(self) -> None:
-        """Break every connection and refuse new ones."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-        for end in list(self._ends):
-            end.transport.abort()
-        await asyncio.gather(*self._pumps, return_exceptions=True)
-
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        far_reader, far_writer = await asyncio.open_connection(self._far.hostname, self._far.port)
-        for source, sink in ((reader, far_writer), (far_reader, writer)):
-            self._ends.add(sink)
-            pump = asyncio.create_task(self._pump(source, sink))
-            self._pumps.add(pump)
-            pump.add_done_callback(self._pumps.discard)
-
-    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        try:
-            while data := await source.read(65_536):
-                sink.write(data)
-                await sink.drain()
-        except OSError:
-            pass  # cut
-        finally:
-            sink.close()
-            self._ends.discard(sink)
 
 
 @pytest.fixture
