@@ -5,14 +5,17 @@ A period is ``since <= t < until``. Void and merged cases count nowhere. The for
 - ``found``: cases opened in the period; ``on_spot`` and ``followed_up``: those of them solved so
 - ``at_source``: of ``found``, those closed by the unit that had them first; ``source_share`` = at_source / closed of
   found
-- ``due``: cases whose deadline lies in the period; ``closure_rate`` = closed of due / due; ``on_time_rate`` = of due,
-  those closed by their deadline / due
+- ``due``: cases whose deadline lies in the period; ``closure_rate`` = of due, those closed by its end / due;
+  ``on_time_rate`` = of due, those closed by their deadline / due
 - ``closed``: cases closed in the period; ``handling_mean`` and ``handling_p90``: hours from opening to closing of these
-- ``overdue``: cases not closed whose deadline had passed by the end of the period
+- ``overdue``: cases whose deadline had passed by the end of the period, and that were not closed by then
 - ``reopened``: how often a case was opened again in the period
 - ``dissuasions``: fishing cases closed in the period that were solved on the spot
 - ``visits``: stays of a patrol in a patrol or checkpoint zone that began in the period; ``patrols``: the rounds they
   make, one ending where its terminal visits nothing for two hours
+
+What was closed after a period is not closed in it: else each period would look worse than the one before, whose cases
+had longer to be closed.
 """
 
 from __future__ import annotations
@@ -24,7 +27,6 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
 from alerts.case import Entry
-from alerts.transitions import FINAL
 from detectors.base import Sentence
 
 By = Literal["unit", "area"]
@@ -48,6 +50,10 @@ class Facts:
     due_at: datetime
     closed_at: datetime | None
     reopened_at: tuple[datetime, ...] = ()
+
+    def closed_by(self, moment: datetime) -> bool:
+        """Whether it was closed before a moment, and has stayed so."""
+        return self.closed_at is not None and self.closed_at < moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,11 +166,11 @@ def figures(facts: Iterable[Facts], rounds: Iterable[Rounds], since: datetime, u
         at_source=len(at_source),
         due=len(due),
         closed=len(closed),
-        overdue=sum(case.status not in FINAL and case.due_at < until for case in cases),
+        overdue=sum(case.due_at < until and not case.closed_by(until) for case in cases),
         reopened=sum(since <= at < until for case in cases for at in case.reopened_at),
         dissuasions=sum(case.category == FISHING and case.resolution == "on_spot" for case in closed),
         source_share=_share(len(at_source), sum(case.status == "closed" for case in found)),
-        closure_rate=_share(sum(case.status == "closed" for case in due), len(due)),
+        closure_rate=_share(sum(case.closed_by(until) for case in due), len(due)),
         on_time_rate=_share(sum(c.closed_at is not None and c.closed_at <= c.due_at for c in due), len(due)),
         handling_mean=math.fsum(hours) / len(hours) if hours else None,
         handling_p90=hours[math.ceil(0.9 * len(hours)) - 1] if hours else None,  # the nearest rank
@@ -226,10 +232,11 @@ class WeakPoint:
     weight: float
 
 
-ENOUGH: Final = 5  # cases below which a rate says nothing
+ENOUGH: Final = 5  # cases, or patrols, below which a rate says nothing
 WORSE_RATE: Final = 0.05  # a rate this much lower than in the period before
 LONGER: Final = 1.2  # a handling time this many times that of the period before
 LOW_RATE: Final = 0.9  # a rate below it is a weak point of itself
+FEWER: Final = 0.8  # patrols fewer than this part of those of the period before
 
 
 def weak_points(
@@ -237,10 +244,12 @@ def weak_points(
 ) -> list[WeakPoint]:
     """What got worse against the period before, the worst first. ``names`` are those of the groups."""
     found: list[WeakPoint] = []
-    for group, present in now.items():
-        name, past = names.get(group, Sentence(str(group), str(group))), before.get(group, Figures())
+    for group in {**now, **before}:
+        present, past = now.get(group, Figures()), before.get(group, Figures())
+        name = names.get(group, Sentence(str(group), str(group)))
         found += _rates(group, name, present, past)
         found += _times(group, name, present, past)
+        found += _patrols(group, name, present, past)
         if present.overdue > past.overdue:
             more = present.overdue - past.overdue
             said = Sentence(
@@ -281,6 +290,16 @@ def _times(group: str | None, name: Sentence, now: Figures, past: Figures) -> It
         f"{name.en}: mean handling time {present:.1f} h against {before:.1f} h in the period before",
     )
     yield WeakPoint(group, "handling_mean", before, present, said, (present / before - 1) * now.closed)
+
+
+def _patrols(group: str | None, name: Sentence, now: Figures, past: Figures) -> Iterable[WeakPoint]:
+    if past.patrols < ENOUGH or now.patrols >= past.patrols * FEWER:
+        return
+    said = Sentence(
+        f"{name.zh}：巡护{now.patrols}次，上期为{past.patrols}次",
+        f"{name.en}: {now.patrols} patrols against {past.patrols} in the period before",
+    )
+    yield WeakPoint(group, "patrols", past.patrols, now.patrols, said, float(past.patrols - now.patrols))
 
 
 def as_row(one: Figures) -> dict[str, Any]:

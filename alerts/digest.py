@@ -58,6 +58,22 @@ class Digest:
     as_of: datetime
 
     @property
+    def running(self) -> bool:
+        """Whether the period has not ended yet."""
+        return self.as_of < self.until
+
+    @property
+    def stand(self) -> Sentence:
+        """As of when the figures are, and what they are compared with while the period still runs."""
+        at = f"{self.as_of.astimezone(CHINA):%Y-%m-%d %H:%M}"
+        if not self.running:
+            return Sentence(f"数据截至 {at}", f"as of {at}")
+        return Sentence(
+            f"数据截至 {at}，本期未结束，与上期同一段比较",
+            f"as of {at}, still running, beside the same part of the period before",
+        )
+
+    @property
     def title(self) -> Sentence:
         """Daily, weekly, or of any other stretch."""
         days = (self.until - self.since).days
@@ -75,6 +91,19 @@ def period(kind: Period, day: date) -> tuple[datetime, datetime]:
     return since, since + timedelta(days=1 if kind == "day" else 7)
 
 
+def stretches(
+    since: datetime, until: datetime, as_of: datetime
+) -> tuple[tuple[datetime, datetime], tuple[datetime, datetime]]:
+    """What of a period has passed, and the same part of the period before: only what is as long can be compared.
+
+    >>> week = period("week", date(2026, 11, 22))
+    >>> [[f"{at:%m-%d}" for at in part] for part in stretches(*week, as_of=datetime(2026, 11, 18, tzinfo=CHINA))]
+    [['11-16', '11-18'], ['11-09', '11-11']]
+    """
+    end, length = max(since, min(until, as_of)), until - since
+    return (since, end), (since - length, end - length)
+
+
 def digest(
     site: Site,
     by: By,
@@ -84,14 +113,14 @@ def digest(
     before: tuple[Sequence[Facts], Sequence[Rounds]],
     as_of: datetime,
 ) -> Digest:
-    """The digest of ``since <= t < until``; ``before`` are facts and rounds of the stretch of this length before it."""
-    earlier = since - (until - since)
+    """The digest of ``since <= t < until``, as far as that has passed; ``now`` and ``before`` are facts and rounds of
+    the two :func:`stretches`."""
+    this, earlier = stretches(since, until, as_of)
     if by == "unit":
-        present, past = by_unit(*now, since, until), by_unit(*before, earlier, since)
+        present, past = by_unit(*now, *this), by_unit(*before, *earlier)
         names = {unit.code: Sentence(unit.name, unit.name_en) for unit in site.units.values()}
     else:
-        present = by_area(*now, site.lineage, since, until)
-        past = by_area(*before, site.lineage, earlier, since)
+        present, past = by_area(*now, site.lineage, *this), by_area(*before, site.lineage, *earlier)
         names = {area.code: Sentence(area.name, area.name_en) for area in site.areas.values()}
     told: dict[str | None, Sentence] = {}
     told.update(names)
@@ -103,7 +132,7 @@ def digest(
         Line(code, told.get(code, Sentence(str(code), str(code))), present.get(code, nothing), past.get(code, nothing))
         for code in groups
     ]
-    total = Line(None, ALL, figures(*now, since, until), figures(*before, earlier, since))
+    total = Line(None, ALL, figures(*now, *this), figures(*before, *earlier))
     weak = weak_points(present, past, told)[:MOST_WEAK]
     place = Sentence(site.name, site.name_en)
     return Digest(since, until, by, place, total, lines, weak, as_of)

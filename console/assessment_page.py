@@ -67,7 +67,7 @@ def assessment_page(found: Digest, kind: str, day: date, lang: Literal["zh", "en
 <span>{link("中文", lang="zh")} {link("English", lang="en")}</span>
 </nav>
 <h1>{both(found.place)} · {both(found.title)}</h1>
-<p class="span">{span} · {say("数据截至", "as of")} {found.as_of.astimezone(CHINA):%Y-%m-%d %H:%M}</p>
+<p class="span">{span} · {both(found.stand)}</p>
 <section class="tiles">{_tiles(found, lang)}</section>
 <h2>{say("短板", "Weak points")}</h2>
 <ol class="weak">{weak}</ol>

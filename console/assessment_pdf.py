@@ -5,27 +5,23 @@ from __future__ import annotations
 import io
 from datetime import timedelta
 from typing import Any, Final, Literal
-from xml.sax.saxutils import escape
 
 from reportlab.lib import colors
 from reportlab.lib.pagesizes import A4, landscape
 from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
-from reportlab.pdfbase import pdfmetrics
-from reportlab.pdfbase.cidfonts import UnicodeCIDFont
 from reportlab.platypus import Flowable, Paragraph, SimpleDocTemplate, Spacer, Table, TableStyle
 
 from alerts.assessment import NAMES
 from alerts.digest import Digest, shown
+from alerts.pdf_text import font, paragraph
 from devices.site import CHINA
 
-FONT: Final = "STSong-Light"  # one of the fonts that every PDF reader brings for Chinese, so none is shipped
 _LINE: Final = colors.HexColor("#d5dde5")
 
 
 def assessment_pdf(found: Digest, lang: Literal["zh", "en"]) -> bytes:
     """The whole file in one language."""
-    pdfmetrics.registerFont(UnicodeCIDFont(FONT))
     out = io.BytesIO()
     title = f"{getattr(found.place, lang)} · {getattr(found.title, lang)}"
     document = SimpleDocTemplate(
@@ -36,6 +32,7 @@ def assessment_pdf(found: Digest, lang: Literal["zh", "en"]) -> bytes:
         topMargin=14 * mm,
         bottomMargin=14 * mm,
         title=title,
+        lang="zh-CN" if lang == "zh" else "en",
         author=getattr(found.place, lang),
     )
     document.build(_story(found, lang, title), onFirstPage=_foot, onLaterPages=_foot)
@@ -46,12 +43,11 @@ def _story(found: Digest, lang: Literal["zh", "en"], title: str) -> list[Flowabl
     zh = lang == "zh"
     last = (found.until - timedelta(seconds=1)).astimezone(CHINA)
     span = f"{found.since.astimezone(CHINA):%Y-%m-%d} – {last:%Y-%m-%d}"
-    as_of = f"{'数据截至' if zh else 'as of'} {found.as_of.astimezone(CHINA):%Y-%m-%d %H:%M}"
     weak = [getattr(point.sentence, lang) for point in found.weak]
     none = "本期没有发现明显短板。" if zh else "No weak point was found in this period."
     return [
         _words(title, 16, 22),
-        _words(f"{span} · {as_of}", 9, 16, "#5c6b7a"),
+        _words(f"{span} · {getattr(found.stand, lang)}", 9, 16, "#5c6b7a"),
         Spacer(1, 3 * mm),
         _words("短板" if zh else "Weak points", 11, 16),
         *(_words(f"{number}. {text}", 9, 13) for number, text in enumerate(weak or [none], 1)),
@@ -62,9 +58,14 @@ def _story(found: Digest, lang: Literal["zh", "en"], title: str) -> list[Flowabl
 
 def _words(text: str, size: float, leading: float, colour: str = "#1b2733") -> Paragraph:
     style = ParagraphStyle(
-        "text", fontName=FONT, fontSize=size, leading=leading, textColor=colors.HexColor(colour), wordWrap="CJK"
+        "text",
+        fontName=font().fontName,
+        fontSize=size,
+        leading=leading,
+        textColor=colors.HexColor(colour),
+        wordWrap="CJK",
     )
-    return Paragraph(escape(text), style)
+    return paragraph(text, style)
 
 
 def _figures(found: Digest, lang: Literal["zh", "en"]) -> Table:
@@ -78,7 +79,7 @@ def _figures(found: Digest, lang: Literal["zh", "en"]) -> Table:
     table.setStyle(
         TableStyle(
             [
-                ("FONT", (0, 0), (-1, -1), FONT, 8),
+                ("FONT", (0, 0), (-1, -1), font().fontName, 8),
                 ("ALIGN", (1, 1), (-1, -1), "RIGHT"),
                 ("VALIGN", (0, 0), (-1, -1), "MIDDLE"),
                 ("LINEBELOW", (0, 0), (-1, -1), 0.4, _LINE),
@@ -93,5 +94,5 @@ def _figures(found: Digest, lang: Literal["zh", "en"]) -> Table:
 
 
 def _foot(canvas: Any, document: Any) -> None:
-    canvas.setFont(FONT, 8)
+    canvas.setFont(font().fontName, 8)
     canvas.drawRightString(landscape(A4)[0] - 14 * mm, 8 * mm, f"PatrolGrid 巡格 · {document.page}")

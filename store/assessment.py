@@ -12,7 +12,7 @@ from psycopg.rows import dict_row
 
 from alerts.assessment import ROUND_ENDS, By, Facts, Rounds, facts_from
 from alerts.case import Entry
-from alerts.digest import Digest, digest
+from alerts.digest import Digest, digest, stretches
 from devices.site import Site
 
 _CONCERNED = """
@@ -20,6 +20,7 @@ _CONCERNED = """
     UNION SELECT id FROM cases WHERE due_at >= %(since)s AND due_at < %(until)s
     UNION SELECT id FROM cases WHERE closed_at >= %(since)s AND closed_at < %(until)s
     UNION SELECT id FROM cases WHERE due_at < %(until)s AND status NOT IN ('closed', 'void', 'merged')
+    UNION SELECT id FROM cases WHERE due_at < %(until)s AND closed_at >= %(until)s
     UNION SELECT case_id FROM entries WHERE action = 'reopen' AND at >= %(since)s AND at < %(until)s"""
 _FACTS = f"""
     SELECT c.id AS case_id, c.category, c.status, c.area, c.unit, c.resolution, c.opened_at, c.due_at, c.closed_at,
@@ -76,10 +77,10 @@ async def read_digest(
     now: datetime | None = None,
 ) -> Digest:
     """The digest of a stretch beside that before it. ``seen`` (area, unit) says what of it is to be counted."""
-    earlier = since - (until - since)
+    as_of = now or datetime.now(UTC)
     both = []
-    for begin, end in ((since, until), (earlier, since)):
+    for begin, end in stretches(since, until, as_of):
         facts = [case for case in await case_facts(conn, begin, end) if seen(case.area, case.unit)]
         rounds = [done for done in await rounds_made(conn, begin, end) if seen(done.area, done.unit)]
         both.append((facts, rounds))
-    return digest(site, by, since, until, both[0], both[1], now or datetime.now(UTC))
+    return digest(site, by, since, until, both[0], both[1], as_of)

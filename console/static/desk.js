@@ -3,7 +3,7 @@ import { backtests } from "./backtests.js";
 import { duties } from "./duties.js";
 import { h, icon } from "./dom.js";
 import { dropDown } from "./filters.js";
-import { t } from "./i18n.js";
+import { language, t } from "./i18n.js";
 import { noticesPage } from "./notices.js";
 import { ownership } from "./ownership.js";
 import { mayDo } from "./roles.js";
@@ -13,8 +13,8 @@ import { on, state } from "./state.js";
 // A page is {title, who, beside, show(home, id), leave()}: `who` a key of roles.js, `beside` whether the map stays.
 const PAGES = { ownership, silences, backtests, duties, notices: noticesPage };
 const LINKS = [
-  ["assessment", "/assessment"],
-  ["report", "/report"],
+  ["assessment", () => `/assessment?lang=${language()}`],
+  ["report", () => "/report"],
 ]; // pages of their own
 
 let panel = null;
@@ -71,7 +71,7 @@ export function deskMenu() {
   const pages = Object.entries(PAGES)
     .filter(([, page]) => mayDo(page.who))
     .map(([name, page]) => h("a", { href: `#/${name}` }, t(page.title)));
-  const links = LINKS.filter(([name]) => mayDo(name)).map(([name, href]) => h("a", { href }, t(`desk.${name}`)));
+  const links = LINKS.filter(([name]) => mayDo(name)).map(([name, href]) => h("a", { href: href() }, t(`desk.${name}`)));
   if (!state.me || !(pages.length + links.length)) return null;
   const menu = h(
     "details",

@@ -1,4 +1,4 @@
-"""The examples in the docstrings of devices/ and detectors/ run and are right."""
+"""The examples in the docstrings of devices/, detectors/ and alerts/ run and are right."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import pkgutil
 
 import pytest
 
+import alerts
 import detectors
 import devices
 
 MODULES = sorted(
     found.name
-    for package in (devices, detectors)
+    for package in (devices, detectors, alerts)
     for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
 )
 

@@ -115,6 +115,9 @@ async def test_a_known_history(conn: AsyncConnection, site: Site, duty: DutyMatr
     )
     later = figures(await case_facts(conn, until, until + timedelta(days=1)), [], until, until + timedelta(days=1))
     assert later.reopened == 1
+    # Seen from the day before the second was closed, late: it was overdue then, whatever became of it.
+    day = NOW + timedelta(hours=25)
+    assert figures(await case_facts(conn, since, day), [], since, day).overdue == 1
     areas = by_area(facts, [], site.lineage, since, until)
     assert areas[LAKE].closed == 2
     assert TOWN not in areas
