@@ -23,9 +23,10 @@ log_type notice
 connection_messages false
 persistence true
 persistence_location {folder}/
-# Acknowledged messages survive a crash but for the last 1000; the broker's own limits would drop them unseen.
-autosave_on_changes true
-autosave_interval 1000
+# Acknowledged messages survive a crash but for those of the last two seconds (docs/adr/0027); the broker's own limits would
+# drop them unseen.
+autosave_on_changes false
+autosave_interval 1
 max_inflight_messages 0
 max_queued_messages 1000000000
 set_tcp_nodelay true
