@@ -28,6 +28,7 @@ from console.api.devices import devices
 from console.api.dispatch import dispatch
 from console.api.duties import duties
 from console.api.exports import exports
+from console.api.heat import heat_map
 from console.api.letters import letters
 from console.api.live import stream
 from console.api.me import me, session
@@ -143,6 +144,7 @@ def create_app(
         attachments,
         letters,
         exports,
+        heat_map,
         notices,
         ownership,
         duties,

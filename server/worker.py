@@ -25,6 +25,7 @@ from server.settings import Settings
 from server.shards import Shard
 from server.watch import Watch
 from store.casebook import record_arrivals, record_command_ack, reoffer
+from store.heat import count_hours
 from store.readings import apply_retention
 from store.supervision import remind_and_supervise
 
@@ -33,6 +34,7 @@ log = structlog.get_logger()
 RETENTION_EVERY = 3600.0  # seconds
 ARRIVALS_EVERY = 2.0
 SUPERVISION_EVERY = 30.0
+HEAT_EVERY = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,7 @@ class Worker:
             tasks.create_task(self._notice_arrivals(), name="arrivals")
             tasks.create_task(self._supervise(), name="supervision")
             tasks.create_task(self._keep(), name="retention")
+            tasks.create_task(self._count_hours(), name="heat map")
 
     def reload(self, ground: Ground) -> None:
         """Take a changed site before the next batch, and the areas that are now ours."""
@@ -145,3 +148,15 @@ class Worker:
             except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
                 log.warning("retention_waits_for_database", error=str(error).strip())
             await asyncio.sleep(RETENTION_EVERY)
+
+    async def _count_hours(self) -> None:
+        """Roll up for the heat map what hours are over, a few at a time."""
+        while True:
+            try:
+                async with self._pool.connection() as conn:
+                    counted = await count_hours(conn, self._settings.fix_days)
+                if counted:
+                    log.info("hours_counted", hours=[hour.isoformat() for hour in counted])
+            except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
+                log.warning("heat_map_waits_for_database", error=str(error).strip())
+            await asyncio.sleep(HEAT_EVERY)

@@ -7,6 +7,7 @@ and :mod:`store.retention`, and can be had from here.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final, TypeAlias
 
@@ -18,6 +19,7 @@ from devices.readings import FIX, CommandAck, Flag, Rows, rows
 from devices.site import moment
 from store.copy_in import COLUMNS, array, payload
 from store.database import announce
+from store.heat import mark_late
 from store.rejects import Reject, StoredReject, get_reject, list_rejects, mark_replayed, write_rejects
 from store.retention import Removed, apply_retention
 from store.stretches import StretchTooLong, last_positions, newest_received, stretch, stretches, track
@@ -129,6 +131,7 @@ async def write_batch(
             await _write_texts(conn, _SIGHTINGS, sightings),
             await _write_texts(conn, _SAMPLES, samples),
         )
+        await mark_late(conn, new.fixes, time.time_ns() // 1000)
         if await _move_last_positions(conn, new.fixes):
             await announce(conn, kind="positions")
         await write_rejects(conn, rejects)

@@ -23,13 +23,14 @@ class Removed(NamedTuple):
 
 
 async def apply_retention(conn: AsyncConnection, fix_days: int, snapshot_days: int, reject_days: int) -> Removed:
-    """Drop readings and visits older than ``fix_days``, blank snapshot references, delete rejects; cases are kept.
+    """Drop readings, heat map and visits older than ``fix_days``, blank snapshot references, delete rejects.
 
-    A chunk goes once all of it is too old, so up to a chunk (a day, for samples a week) is kept longer. Each step is a
-    transaction of its own, so call it outside one. What is locked by others for 2 s is left for the next time.
+    Cases are kept. A chunk goes once all of it is too old, so up to a chunk (a day, for samples and the heat map a
+    week) is kept longer. Each step is a transaction of its own, so call it outside one. What is locked by others for
+    2 s is left for the next time.
     """
     chunks = 0
-    for table in ("fixes", "sightings", "samples"):
+    for table in ("fixes", "sightings", "samples", "heat"):
         chunks += await _drop_chunks(conn, table, fix_days)
     return Removed(
         chunks,

@@ -153,6 +153,7 @@ RULES: dict[tuple[str, str], set[str]] = {
     ("GET", "/api/v1/devices"): ALL,
     ("GET", "/api/v1/positions"): ALL,
     ("GET", "/api/v1/devices/{code}/track"): STAFF,
+    ("GET", "/api/v1/heat"): DESK,
     ("GET", "/api/v1/alerts"): ALL,
     ("GET", "/api/v1/alerts/{alert_id}"): ALL,
     ("POST", "/api/v1/alerts/acknowledge"): STAFF,

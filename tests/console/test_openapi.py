@@ -100,6 +100,8 @@ async def test_real_answers_fit_the_description(
         ("get", "/api/v1/positions", "/api/v1/positions", {}, 200),
         ("get", "/api/v1/devices/{code}/track", "/api/v1/devices/T1/track", {}, 200),
         ("get", "/api/v1/devices/{code}/track", "/api/v1/devices/T9/track", {}, 404),
+        ("get", "/api/v1/heat", "/api/v1/heat?box=118.8,31.4,118.9,31.5", {}, 200),
+        ("get", "/api/v1/heat", "/api/v1/heat?box=x", {}, 422),
         ("get", "/api/v1/alerts", "/api/v1/alerts", {}, 200),
         ("get", "/api/v1/alerts/{alert_id}", f"/api/v1/alerts/{alert.id}", {}, 200),
         ("get", "/api/v1/alerts/{alert_id}", "/api/v1/alerts/abc", {}, 422),

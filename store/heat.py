@@ -1,0 +1,162 @@
+"""The heat map: how many terminals were where, rolled up by hour into cells of 100 m when an hour is over.
+
+A day of 2,000 terminals is 35 million fixes, which take seconds to add up; rolled up it is some hundred thousand
+rows. Fixes that come for an hour that is over leave a mark in the transaction that stores them, and the hour is
+counted again.
+
+*Cells.* Row ``y`` is ``floor(lat / HIGH)``. Each row is cut along its middle into columns of the same 100 m: ``x`` is
+``floor(lon / wide)``. So a cell is the same place for ever. Beyond 85 degrees north and south there are none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from psycopg import AsyncConnection
+
+from detectors.geo import DEGREE
+from devices.readings import SECOND, Rows
+from devices.site import moment
+
+CELL: Final = 100.0  # metres
+HIGH: Final = CELL / DEGREE  # degrees of latitude
+HOUR: Final = 3600 * SECOND
+SETTLE: Final = 120  # seconds after an hour in which its last fixes are still on their way
+_COUNTING: Final = 0x70617467_68656174  # an advisory lock: one process counts at a time
+
+_MARK: Final = b"INSERT INTO heat_late (hour) SELECT unnest(%s::timestamptz[])"
+
+# Newest first, so that after an update of an old database the map of yesterday is there at once.
+_DUE: Final = b"""
+WITH bounds AS (
+    SELECT date_trunc('hour', greatest(
+               (SELECT min(range_start) FROM timescaledb_information.chunks WHERE hypertable_name = 'fixes'),
+               now() - %(days)s * interval '1 day'), 'UTC') AS first,
+           date_trunc('hour', now() - %(settle)s * interval '1 s', 'UTC') AS open)
+SELECT hour FROM (
+    SELECT hour FROM bounds, generate_series(first, open - interval '1 hour', '1 hour') AS hour
+    EXCEPT SELECT hour FROM heat_hours
+    UNION SELECT DISTINCT late.hour FROM heat_late late, bounds WHERE late.hour < open) due
+ORDER BY hour DESC LIMIT %(most)s"""
+
+# flags: 16 is NO_POSITION, 64 SUSPECT. Counted by device first: a terminal is one, however often it reports.
+_COUNT: Final = b"""
+INSERT INTO heat (hour, y, x, area, devices, fixes)
+SELECT %(hour)s, y, x, area, count(*), sum(n)
+FROM (SELECT device, y, floor(lon / (%(high)s / cos(radians((y + 0.5) * %(high)s))))::int AS x, count(*) AS n
+      FROM (SELECT device, lon, floor(lat / %(high)s)::int AS y FROM fixes
+            WHERE at >= %(hour)s AND at < %(hour)s + interval '1 hour' AND flags & 80 = 0 AND abs(lat) < 85) AS placed
+      GROUP BY 1, 2, 3) AS cells
+JOIN devices ON devices.id = device AND devices.kind = 'terminal'
+GROUP BY y, x, area"""
+
+_HEAT: Final = b"""
+SELECT array_agg(y), array_agg(x), array_agg(devices), array_agg(fixes) FROM (
+    SELECT y, x, sum(devices)::int AS devices, sum(fixes)::int AS fixes FROM heat
+    WHERE hour >= %(since)s AND hour < %(until)s AND y BETWEEN %(south)s AND %(north)s
+      AND (%(areas)s::text[] IS NULL OR area = ANY(%(areas)s))
+      AND (x + 0.5) * %(high)s BETWEEN %(west)s * cos(radians((y + 0.5) * %(high)s))
+                                   AND %(east)s * cos(radians((y + 0.5) * %(high)s))
+    GROUP BY y, x ORDER BY devices DESC, y, x LIMIT %(limit)s) AS cells"""
+
+
+class Box(NamedTuple):
+    """A stretch of the map, degrees."""
+
+    west: float
+    south: float
+    east: float
+    north: float
+
+
+EVERYWHERE: Final = Box(-180.0, -85.0, 180.0, 85.0)
+
+
+class Heat(NamedTuple):
+    """Cells as columns of shape (n,), those with most first."""
+
+    lon: NDArray[np.float64]  # of their middles, degrees
+    lat: NDArray[np.float64]
+    devices: NDArray[np.int64]  # terminals, added up over the hours
+    fixes: NDArray[np.int64]
+
+
+async def mark_late(conn: AsyncConnection, fixes: Rows, now: int) -> None:
+    """Within the transaction that stores ``fixes``, of dtype FIX: note those of hours that were over ``now`` (UTC µs).
+
+    A mark is a row of its own, so that nobody waits for who is counting.
+    """
+    open_since = now // HOUR * HOUR
+    if len(fixes) and fixes["at"].min() < open_since:
+        hours = np.unique(fixes["at"][fixes["at"] < open_since] // HOUR) * HOUR
+        await conn.execute(_MARK, ([moment(hour) for hour in hours.tolist()],))
+
+
+async def count_hours(conn: AsyncConnection, days: int, most: int = 4) -> list[datetime]:
+    """Roll up hours that are over and not counted yet, or marked; at most so many, each in a transaction of its own.
+
+    Returns those that were counted; none while another process is at it. ``days`` is how far back it goes.
+    """
+    values = {"days": days, "settle": SETTLE, "most": most}
+    async with conn.transaction():
+        due = [hour for (hour,) in await (await conn.execute(_DUE, values)).fetchall()]
+    counted = []
+    for hour in due:
+        async with conn.transaction():
+            mine = await (await conn.execute("SELECT pg_try_advisory_xact_lock(%s)", (_COUNTING,))).fetchone()
+            if mine != (True,):
+                break
+            await _count(conn, hour)
+            counted.append(hour)
+    return counted
+
+
+async def _count(conn: AsyncConnection, hour: datetime) -> None:
+    # Only marks that are seen before the count are struck out: what commits later keeps its own.
+    seen = await (await conn.execute("SELECT id FROM heat_late WHERE hour = %s", (hour,))).fetchall()
+    await conn.execute("DELETE FROM heat WHERE hour = %s", (hour,))
+    await conn.execute(_COUNT, {"hour": hour, "high": HIGH})
+    await conn.execute("DELETE FROM heat_late WHERE id = ANY(%s)", ([number for (number,) in seen],))
+    await conn.execute(
+        "INSERT INTO heat_hours (hour, counted_at) VALUES (%s, now())"
+        " ON CONFLICT (hour) DO UPDATE SET counted_at = excluded.counted_at",
+        (hour,),
+    )
+
+
+async def heat(
+    conn: AsyncConnection,
+    since: datetime,
+    until: datetime,
+    box: Box = EVERYWHERE,
+    areas: Collection[str] | None = None,
+    limit: int = 50_000,
+) -> Heat:
+    """The ``limit`` warmest cells of the whole hours that begin from ``since`` to before ``until``, with their middle
+    in ``box``; only of devices in ``areas``, or of all."""
+    values = {
+        "since": since,
+        "until": until,
+        "areas": None if areas is None else sorted(areas),
+        "south": int(np.floor(box.south / HIGH)),
+        "north": int(np.floor(box.north / HIGH)),
+        "west": box.west,
+        "east": box.east,
+        "high": HIGH,
+        "limit": limit,
+    }
+    found = await (await conn.execute(_HEAT, values)).fetchone()
+    y, x, devices, fixes = (np.array(column or [], np.int64) for column in found or ([], [], [], []))
+    lat = np.asarray((y + 0.5) * HIGH, np.float64)
+    lon = np.asarray((x + 0.5) * HIGH / np.cos(np.radians(lat)), np.float64)
+    return Heat(lon, lat, devices, fixes)
+
+
+async def hours_counted(conn: AsyncConnection, since: datetime, until: datetime) -> int:
+    """How many of the hours that begin from ``since`` to before ``until`` have been counted."""
+    cursor = await conn.execute("SELECT count(*) FROM heat_hours WHERE hour >= %s AND hour < %s", (since, until))
+    return int((await cursor.fetchone() or (0,))[0])
