@@ -23,8 +23,8 @@ log_type notice
 connection_messages false
 persistence true
 persistence_location {folder}/
-# Acknowledged messages survive a crash but for those of the last two seconds (docs/adr/0027); the broker's own limits would
-# drop them unseen.
+# Acknowledged messages survive a crash but for those of the last two seconds (docs/adr/0027); the broker's own limits
+# would drop them unseen.
 autosave_on_changes false
 autosave_interval 1
 max_inflight_messages 0
