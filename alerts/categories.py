@@ -16,7 +16,10 @@ ANY: Final = "*"
 USUAL_DEADLINES: Final[dict[Severity, str]] = {"high": "4h", "medium": "1wd", "low": "2wd"}
 """Where neither the rule nor the kind says otherwise."""
 AT_ONCE: Final = "0h"
-COLUMNS: Final = ("code", "name", "name_en", "severity", "high", "medium", "low", "remind", "supervise")
+COLUMNS: Final = (
+    *("code", "name", "name_en", "severity", "high", "medium", "low", "remind", "supervise"),
+    *("ownership", "callback"),
+)
 MOST_CODE: Final = 60  # characters
 _NONE: Final = "-"  # in a cell: none of them, not even the usual ones
 _MOST_REMINDERS: Final = 5
@@ -39,10 +42,14 @@ class Plan:
 
     ``remind`` are percents of the time allowed, rising. ``supervise`` are up to three deadlines: from overdue to the
     urging, from the urging to the letter, from the letter to the second; a step that is missing is taken only by hand.
+    ``ownership`` is how long it may be unclear whose a case is, ``callback`` how long what was fed back may wait for
+    the call-back, and what was verified for its close, before those who supervise the desk are reminded.
     """
 
     remind: tuple[int, ...] = (50, 80)
     supervise: tuple[str, ...] = (AT_ONCE, "1wd", "2wd")
+    ownership: str = "4wh"
+    callback: str = "1wd"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +63,8 @@ class Category:
     deadlines: Mapping[Severity, str] = field(default_factory=dict)
     remind: tuple[int, ...] | None = None
     supervise: tuple[str, ...] | None = None
+    ownership: str | None = None
+    callback: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +97,13 @@ class Categories:
         return Limit(USUAL_DEADLINES[severity], "severity")
 
     def plan(self, code: str) -> Plan:
-        """The kind's reminders and steps of supervision."""
+        """The kind's reminders, its steps of supervision, and how long the desk may take."""
         usual, lines = Plan(), self._lines(code)
         remind = next((kind.remind for kind in lines if kind.remind is not None), usual.remind)
         supervise = next((kind.supervise for kind in lines if kind.supervise is not None), usual.supervise)
-        return Plan(remind, supervise)
+        ownership = next((kind.ownership for kind in lines if kind.ownership is not None), usual.ownership)
+        callback = next((kind.callback for kind in lines if kind.callback is not None), usual.callback)
+        return Plan(remind, supervise, ownership, callback)
 
     def name(self, code: str) -> Sentence:
         """What people call the kind; its code where it has no line."""
@@ -126,6 +137,8 @@ def category_from(cells: Mapping[str, str]) -> Category:
         deadlines={grade: _deadline(grade, given[grade]) for grade in SEVERITIES if given[grade]},
         remind=_remind(given["remind"]),
         supervise=_supervise(given["supervise"]),
+        ownership=_deadline("ownership", given["ownership"]) if given["ownership"] else None,
+        callback=_deadline("callback", given["callback"]) if given["callback"] else None,
     )
 
 
@@ -139,6 +152,8 @@ def category_to(kind: Category) -> dict[str, str]:
         **{grade: kind.deadlines.get(grade, "") for grade in SEVERITIES[::-1]},
         "remind": "" if kind.remind is None else " ".join(map(str, kind.remind)) or _NONE,
         "supervise": "" if kind.supervise is None else " ".join(kind.supervise) or _NONE,
+        "ownership": kind.ownership or "",
+        "callback": kind.callback or "",
     }
 
 

@@ -165,9 +165,13 @@ def _split(case: Case, actor: Actor, wish: Wish, now: datetime) -> dict[str, Any
 
 
 def _reopen(case: Case, actor: Actor, wish: Wish, now: datetime) -> dict[str, Any]:
-    """A new round: what was said of the last one stays in the timeline; the deadline stays unless another is given."""
+    """A new round with a time of its own: what was said of the last one stays in the timeline.
+
+    Who names no deadline gets that of the case's kind and severity: ``store.limits`` puts it into the wish.
+    """
+    until = _given(wish.until, "重新立案须有新的时限", "reopening needs a new deadline")
     return {
-        "due_at": new_deadline(now, wish.until, now) if wish.until else case.due_at,
+        "due_at": new_deadline(now, until, now),
         "terminal": None,
         "outcome": "",
         "resolution": "",

@@ -4,6 +4,9 @@ Reminders come at shares of the time allowed. When a case is overdue it is said 
 level of supervision rises in steps: urge (催办), letter (督办函), second letter (二次督办函). Each step gives the unit
 its time: the letter is counted from the urging, the second from the first, so that an outage of ours never makes two
 letters at once. What people do by hand counts as done.
+
+What waits for the desk, an owner or the call-back, has a limit of its own; then those who supervise are reminded of it
+each working day, until it is done.
 """
 
 from __future__ import annotations
@@ -21,6 +24,10 @@ LEVELS: Final[tuple[StepName, ...]] = ("urge", "letter", "second_letter")
 """The steps of supervision; a case's level is how many of them were taken."""
 WATCHED: Final = ("reported", "opened", "dispatched", "handling")
 """Statuses in which somebody still has to do what the deadline is for; later ones wait for the desk alone."""
+AWAITING: Final = ("fed_back", "verified")
+"""Statuses in which a case waits for the desk: for the call-back, then for its close."""
+AGAIN: Final = "1wd"
+"""How often those who supervise the desk are reminded of a case that waits for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +82,6 @@ def after(clock: Clock, step: Step, now: datetime) -> Clock:
     return replace(clock, level=LEVELS.index(step.name) + 1, stepped_at=now)
 
 
-OWNERSHIP_LIMIT, OWNERSHIP_AGAIN = "4wh", "1wd"
-"""How long it may be unclear whose a case is, and how often those who decide are reminded from then on."""
-
-
-def unclear_until(since: datetime, reminded_at: datetime | None) -> datetime:
-    """When those who decide are reminded next of a case that has been nobody's ``since``."""
-    return reckon(since, OWNERSHIP_LIMIT).at if reminded_at is None else reckon(reminded_at, OWNERSHIP_AGAIN).at
+def waits_until(since: datetime, limit: str, reminded_at: datetime | None) -> datetime:
+    """When those who supervise the desk are reminded next of a case that has waited for it ``since``."""
+    return reckon(since, limit).at if reminded_at is None else reckon(reminded_at, AGAIN).at

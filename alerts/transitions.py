@@ -114,7 +114,7 @@ TRANSITIONS: Final[dict[str, Transition]] = {
     "merge": Transition("并案", "merge", OPEN, "merged", _DESK, ("into", "note")),
     "split": Transition("拆案", "split", ("merged",), None, _DESK, ("note",)),
     "void": Transition("作废", "void", OPEN, "void", _DESK, ("note",)),
-    "reopen": Transition("重新立案", "reopen", ("closed",), "opened", _CHIEF, ("note", "until?")),
+    "reopen": Transition("重新立案", "reopen", ("closed",), "opened", (*_CHIEF, "system"), ("note", "until?")),
     "note": Transition(
         *("记录", "note", (*OPEN, "closed", "void"), None, (*_DESK, "unit", "grid", "system"), ("note",)),
         whose="either",
@@ -142,6 +142,7 @@ ACTION_NAMES: Final[dict[str, Sentence]] = {
     "remind": Sentence("到期提醒", "reminded of the deadline"),
     "overdue": Sentence("已逾期", "overdue"),
     "ownership_reminder": Sentence("权属待认定提醒", "reminded that ownership is unclear"),
+    "callback_reminder": Sentence("回访结案提醒", "reminded of the call-back"),
     "command_accepted": Sentence("终端已接受指令", "terminal accepted the command"),
     "recall": Sentence("召回终端", "terminal called back"),
     "command_refused": Sentence("终端拒绝指令", "terminal refused the command"),

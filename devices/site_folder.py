@@ -53,8 +53,11 @@ TABLES: Final = {
     ),
     CATEGORIES: Table(
         CATEGORIES,
-        ("code", "name", "name_en", "severity", "high", "medium", "low", "remind", "supervise"),
-        optional=("severity", "high", "medium", "low", "remind", "supervise"),
+        (
+            *("code", "name", "name_en", "severity", "high", "medium", "low", "remind", "supervise"),
+            *("ownership", "callback"),
+        ),
+        optional=("severity", "high", "medium", "low", "remind", "supervise", "ownership", "callback"),
     ),
     DUTY: Table(DUTY, ("category", "area", "unit")),
     SUPERVISORS: Table(

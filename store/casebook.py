@@ -43,6 +43,7 @@ from store.dispatch import record_arrivals, record_command_ack
 from store.entries import case_entries
 from store.notices import case_notices
 from store.raising import ALERTS, case_numbers, grouped, quieted, raise_cases, tell_risen
+from store.recurrence import reopen_seen_again
 from store.reoffer import asked_terminals, reoffer
 from store.silences import arrangements
 from store.standings import candidates
@@ -124,6 +125,7 @@ async def _record(
         told = [(change.alert, change.rule) for change in changes if change.news]
         cased = {alert.id: alert for alert in await raise_cases(conn, told, site, duty, now)}
         changes = [replace(change, alert=cased.get(change.alert.id, change.alert)) for change in changes]
+        await reopen_seen_again(conn, [(c.alert, c.rule) for c in changes if c.step != "merged"], now)
         await _write_down(conn, changes, now)
         await tell_risen(conn, [(c.alert, c.rule, rises[c.alert.id]) for c in changes if c.alert.id in rises], now)
         for change in changes:

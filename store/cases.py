@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -23,6 +24,7 @@ from devices.site import CHINA, Site
 from store.database import announce
 from store.entries import append, entries_since, first, lock_book, step
 from store.letters import letter_facts
+from store.limits import usual_limit
 from store.merging import MOVES, lock_moving, move_along
 from store.photos import Attachment, recorded_photos, show_photos
 from store.recall import call_back
@@ -219,9 +221,13 @@ async def act(
             raise Refused("not_found", f"没有编号为 {case_id} 的案件", f"there is no case {case_id}")
         if version is not None and version != case.version and action != "note":
             raise stale(case, version, await entries_since(conn, case_id, version))
+        grounds: dict[str, Any] = {}
+        if action == "reopen" and not wish.until:
+            limit = await usual_limit(conn, case)
+            wish, grounds = replace(wish, until=limit.deadline), {"deadline_by": limit.by}
         after = chain.act(case, action, actor, wish, now)
         await _check_references(conn, wish)
-        said = {**chain.said(action, wish), **recorded_photos(photos)}
+        said = {**chain.said(action, wish), **grounds, **recorded_photos(photos)}
         entry = await take_step(conn, case, after, action, actor.name, now, note=note, ordered=wish.terminal, data=said)
         await show_photos(conn, case.id, entry.seq, photos)
         if action in MOVES:

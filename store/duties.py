@@ -108,9 +108,7 @@ async def save_book(
             [(actor, how, case_id, c.table, c.what, list(c.key), c.before, c.after) for c in found],
         )
     if before.categories != book.categories:  # other reminders and steps may be due
-        await conn.execute(
-            "UPDATE cases SET check_at = '-infinity' WHERE status IN ('reported', 'opened', 'dispatched', 'handling')"
-        )
+        await conn.execute("UPDATE cases SET check_at = '-infinity' WHERE status NOT IN ('closed', 'void', 'merged')")
     await announce(conn, kind="site")
     return found
 

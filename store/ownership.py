@@ -15,7 +15,7 @@ from alerts.case import Actor, Case, Refused
 from alerts.duty import DutyMatrix
 from alerts.notice import message
 from alerts.ownership import NEAR, Declined, Handled, Suggestion, declined, suggest, unclear_since
-from alerts.supervision import OWNERSHIP_LIMIT, WATCHED, unclear_until
+from alerts.supervision import WATCHED, waits_until
 from detectors.base import Sentence
 from devices.site import Site
 from store.cases import act, get_case, read_cases
@@ -148,8 +148,9 @@ async def _described(conn: AsyncConnection, case: Case, site: Site, duty: DutyMa
     since, sent_back = unclear_since(entries), declined(entries)
     history = await _history(conn, case, site)
     units = suggest(case, site, duty, history, [each.unit for each in sent_back])
-    until = unclear_until(since, None)
-    return Unclear(case, since, until, OWNERSHIP_LIMIT, tuple(sent_back), tuple(units))
+    limit = duty.categories.plan(case.category).ownership
+    until = waits_until(since, limit, None)
+    return Unclear(case, since, until, limit, tuple(sent_back), tuple(units))
 
 
 async def _history(conn: AsyncConnection, case: Case, site: Site) -> list[Handled]:

@@ -1,4 +1,4 @@
-"""Reminders before a deadline, what follows when it has passed, and reminders of cases that are nobody's.
+"""Reminders before a deadline, what follows when it has passed, and reminders of what waits for the desk.
 
 Each case has a moment at which it is to be looked at next (``cases.check_at``); a change of the case makes that now. So
 a look costs what is due, not what is open, and any number of workers may look at once: what is due is judged again
@@ -8,7 +8,7 @@ under the lock of the book.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -23,7 +23,7 @@ from alerts.categories import Categories, Plan
 from alerts.deadline import DeadlineError, in_working_time
 from alerts.letter import TITLES, late_by, shown
 from alerts.notice import message
-from alerts.supervision import LEVELS, WATCHED, Clock, Step, after, next_step, steps_due, unclear_until
+from alerts.supervision import AWAITING, LEVELS, Clock, Step, after, next_step, steps_due, waits_until
 from detectors.base import Sentence
 from store.cases import get_case, take_step
 from store.database import announce
@@ -38,28 +38,49 @@ STEPS: Final = Counter("patrolgrid_supervision_total", "Reminders and steps of s
 _AT_ONCE: Final = 200  # cases in one reading
 
 _FACTS: Final = """
-SELECT c.id, c.version, c.category, c.unit, c.due_at, c.supervision AS level, span.at AS since, begun.deadline,
-    done.reminded, done.overdue, done.stepped_at, coalesce(nobody.at, span.at) AS unclear_since, done.asked_at
+SELECT c.id, c.version, c.category, c.status, c.unit, c.due_at, c.supervision AS level, span.at AS since,
+    coalesce(span.until, begun.deadline) AS deadline,
+    done.reminded, done.overdue, done.stepped_at, coalesce(nobody.at, span.at) AS unclear_since, handed.at AS handed_at,
+    done.asked_at
 FROM cases c
-JOIN LATERAL (SELECT seq, at FROM entries WHERE case_id = c.id AND (data -> 'set' ? 'due_at' OR action = 'reopen')
-    ORDER BY seq DESC LIMIT 1) span ON true
+JOIN LATERAL (SELECT seq, at, CASE WHEN data ->> 'until' ~ '^[0-9]+[a-z]+$' THEN data ->> 'until' END AS until
+    FROM entries WHERE case_id = c.id AND (data -> 'set' ? 'due_at' OR action = 'reopen')
+    ORDER BY seq DESC LIMIT 1) span ON true  -- until: what it was given, unless that is a moment
 LEFT JOIN LATERAL (SELECT data ->> 'deadline' AS deadline FROM entries WHERE case_id = c.id AND seq = 1) begun ON true
 LEFT JOIN LATERAL (SELECT seq, at FROM entries WHERE case_id = c.id AND c.unit IS NULL AND data -> 'set' ? 'unit'
     ORDER BY seq DESC LIMIT 1) nobody ON true
+LEFT JOIN LATERAL (SELECT seq, at FROM entries WHERE case_id = c.id AND c.status = ANY(%(awaiting)s)
+    AND data -> 'set' ? 'status' ORDER BY seq DESC LIMIT 1) handed ON true
 LEFT JOIN LATERAL (SELECT
     count(*) FILTER (WHERE action = 'remind' AND seq > span.seq) AS reminded,
     coalesce(bool_or(action = 'overdue' AND seq > span.seq), false) AS overdue,
     max(at) FILTER (WHERE action = ANY(%(levels)s)) AS stepped_at,
-    max(at) FILTER (WHERE action = 'ownership_reminder' AND seq > nobody.seq) AS asked_at
+    max(at) FILTER (WHERE action = 'ownership_reminder' AND handed.seq IS NULL AND seq > nobody.seq
+        OR action = 'callback_reminder' AND seq > handed.seq) AS asked_at
     FROM entries WHERE case_id = c.id) done ON true
-WHERE c.status = ANY(%(watched)s) AND c.check_at <= %(now)s AND (%(one)s::bigint IS NULL OR c.id = %(one)s)
+WHERE c.status NOT IN ('closed', 'void', 'merged') AND c.check_at <= %(now)s
+    AND (%(one)s::bigint IS NULL OR c.id = %(one)s)
 ORDER BY c.check_at, c.id LIMIT %(most)s
 """
 
 
 @dataclass(frozen=True, slots=True)
+class _Wait:
+    """What a case waits for the desk for, since when, for how long it may, and when that was last called to mind."""
+
+    reminder: str
+    since: datetime
+    limit: str
+    reminded_at: datetime | None
+
+    @property
+    def until(self) -> datetime:
+        return waits_until(self.since, self.limit, self.reminded_at)
+
+
+@dataclass(frozen=True, slots=True)
 class Taken:
-    """Something that was done by itself: a step's name, or "ownership_reminder"."""
+    """Something that was done by itself: a step's name, "ownership_reminder" or "callback_reminder"."""
 
     case_id: int
     step: str
@@ -84,7 +105,7 @@ async def remind_and_supervise(conn: AsyncConnection, now: datetime | None = Non
 
 
 async def _facts(conn: AsyncConnection, now: datetime, one: int | None = None) -> list[dict[str, Any]]:
-    given = {"now": now, "one": one, "most": _AT_ONCE, "levels": list(LEVELS), "watched": list(WATCHED)}
+    given = {"now": now, "one": one, "most": _AT_ONCE, "levels": list(LEVELS), "awaiting": list(AWAITING)}
     async with conn.cursor(row_factory=dict_row) as cursor:
         await cursor.execute(_FACTS, given)
         return await cursor.fetchall()
@@ -102,9 +123,19 @@ def _plan(row: dict[str, Any], kinds: Categories) -> Plan:
     return kinds.plan(row["category"])
 
 
-def _due(row: dict[str, Any], kinds: Categories, now: datetime) -> bool:
+def _waits(row: dict[str, Any], kinds: Categories) -> _Wait | None:
+    plan = _plan(row, kinds)
+    if row["status"] in AWAITING:
+        return _Wait("callback_reminder", row["handed_at"], plan.callback, row["asked_at"])
     if row["unit"] is None:
-        return unclear_until(row["unclear_since"], row["asked_at"]) <= now
+        return _Wait("ownership_reminder", row["unclear_since"], plan.ownership, row["asked_at"])
+    return None
+
+
+def _due(row: dict[str, Any], kinds: Categories, now: datetime) -> bool:
+    wait = _waits(row, kinds)
+    if wait is not None:
+        return wait.until <= now
     return next(steps_due(_clock(row), _plan(row, kinds), now), None) is not None
 
 
@@ -112,8 +143,9 @@ async def _sleep(conn: AsyncConnection, rows: Sequence[dict[str, Any]], kinds: C
     """Write when cases of which nothing is due are looked at next, unless they have changed in the meantime."""
     following: list[datetime | None] = []
     for row in rows:
-        if row["unit"] is None:
-            following.append(unclear_until(row["unclear_since"], row["asked_at"]))
+        wait = _waits(row, kinds)
+        if wait is not None:
+            following.append(wait.until)
         else:
             step = next_step(_clock(row), _plan(row, kinds))
             following.append(step.due if step else None)
@@ -133,9 +165,10 @@ async def _act(conn: AsyncConnection, case_id: int, kinds: Categories, now: date
         if not rows or case is None or not _due(rows[0], kinds, now):
             return []  # another worker was first, or somebody acted
         (row,) = rows
-        if row["unit"] is None:
-            done = [await _ask_for_owner(conn, case, row["unclear_since"], now)]
-            following: datetime | None = unclear_until(row["unclear_since"], now)
+        wait = _waits(row, kinds)
+        if wait is not None:
+            done = [await _remind_desk(conn, case, wait, now)]
+            following: datetime | None = replace(wait, reminded_at=now).until
         else:
             clock, done = _clock(row), []
             for step in steps_due(clock, _plan(row, kinds), now):
@@ -190,14 +223,18 @@ async def _take(conn: AsyncConnection, case: Case, step: Step, now: datetime) ->
     return case
 
 
-async def _ask_for_owner(conn: AsyncConnection, case: Case, since: datetime, now: datetime) -> str:
-    """Remind those who decide that it is still unclear whose the case is."""
-    told = Sentence(
-        f"自 {shown(since)} 起权属不清，请组织联合认定责任单位",
-        f"it has been unclear since {shown(since)} whose the case is: decide it together",
-    )
+async def _remind_desk(conn: AsyncConnection, case: Case, wait: _Wait, now: datetime) -> str:
+    """Remind those who supervise the desk of what waits for it: of an owner, of the call-back, of the close."""
+    since = shown(wait.since)
+    if wait.reminder == "ownership_reminder":
+        zh, en = "权属不清，请组织联合认定责任单位", "it is unclear whose the case is: decide it together"
+    elif case.status == "fed_back":
+        zh, en = "已反馈而未回访，请督促回访核实", "fed back and not verified: see that somebody calls back"
+    else:
+        zh, en = "已回访而未结案，请督促结案", "verified and not closed: see that it is closed"
+    told = Sentence(f"自 {since} 起{zh}", f"since {since} {en}")
     named = await named_for(conn, case.area)
-    entry = await append(conn, case.id, "ownership_reminder", SYSTEM.name, now, told=told, data={"named": named})
+    entry = await append(conn, case.id, wait.reminder, SYSTEM.name, now, told=told, data={"named": named})
     for person in named:
         await enqueue_to_person(
             conn,

@@ -22,6 +22,7 @@ from store.alert_events import write_events
 from store.alerts import OPEN_ALERTS, read_alerts, update_alert
 from store.database import announce
 from store.raising import ALERTS, quieted, raise_cases, tell_risen
+from store.recurrence import reopen_seen_again
 from store.registry import load_duty, load_site
 from store.silences import ABOUT, arrangements
 
@@ -122,6 +123,7 @@ async def _review(
                 duty = duty or await load_duty(conn)
                 cased = [(a, rules[a.rule]) for a in told if a.rule in rules]
                 await raise_cases(conn, cased, site, duty, now)
+                await reopen_seen_again(conn, cased, now)
             suppressed += silent
             released += told
     for step, changed in (("suppressed", suppressed), ("released", released)):

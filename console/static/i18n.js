@@ -339,6 +339,7 @@ export const TEXT = {
   "action.alert_suppressed": ["预警转为静默", "Alert silenced"],
   "action.alert_released": ["预警静默结束", "Alert no longer silenced"],
   "action.nobody_near": ["无可派终端", "No terminal to send"],
+  "action.callback_reminder": ["提醒回访结案", "Reminded of the call-back"],
   "action.recall": ["召回终端", "Terminal called back"],
   "action.command_accepted": ["终端已接受指令", "Terminal accepted the command"],
   "action.command_refused": ["终端拒绝指令", "Terminal refused the command"],

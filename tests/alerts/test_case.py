@@ -62,7 +62,7 @@ def test_the_whole_chain() -> None:
         ("feedback", FISHERY, Wish(note="补照片")),
         ("verify", OPERATOR, Wish(note="已电话核实")),
         ("close", OPERATOR, Wish(outcome="劝离三人")),
-        ("reopen", SUPERVISOR, Wish(note="又来了")),
+        ("reopen", SUPERVISOR, Wish(note="又来了", until="4h")),
     ]
     now = case(status="reported", unit=None)
     seen = []

@@ -16,8 +16,9 @@ MANHOLE = {
     "medium": "2wd",
     "remind": "30 60 90",
     "supervise": "0h 4wh",
+    "callback": "2h",
 }
-ANY = {"code": "*", "name": "其他", "name_en": "Others", "low": "5wd", "remind": "-"}
+ANY = {"code": "*", "name": "其他", "name_en": "Others", "low": "5wd", "remind": "-", "ownership": "1wd"}
 KINDS = Categories([category_from(MANHOLE), category_from(ANY)])
 
 
@@ -38,9 +39,9 @@ def test_the_rules_own_deadline_wins_then_the_kinds_then_the_usual(
 
 
 def test_plans_fall_back_column_by_column() -> None:
-    assert KINDS.plan("manhole") == Plan((30, 60, 90), ("0h", "4wh"))
-    assert KINDS.plan("noise") == Plan((), ("0h", "1wd", "2wd"))
-    assert Categories().plan("noise") == Plan((50, 80), ("0h", "1wd", "2wd"))
+    assert KINDS.plan("manhole") == Plan((30, 60, 90), ("0h", "4wh"), "1wd", "2h")
+    assert KINDS.plan("noise") == Plan((), ("0h", "1wd", "2wd"), "1wd", "1wd")
+    assert Categories().plan("noise") == Plan((50, 80), ("0h", "1wd", "2wd"), "4wh", "1wd")
     assert KINDS.name("manhole") == Sentence("井盖破损", "Broken manhole cover")
     assert KINDS.name("noise") == Sentence("noise", "noise")
 
@@ -67,6 +68,8 @@ def test_a_line_comes_back_as_it_was(cells: dict[str, str]) -> None:
         ("remind", "10 20 30 40 50 60"),
         ("supervise", "0h 1wd 2wd 3wd"),
         ("supervise", "soon"),
+        ("ownership", "0h"),
+        ("callback", "-"),
     ],
 )
 def test_what_cannot_be_used_is_named(column: str, value: str) -> None:

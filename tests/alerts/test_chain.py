@@ -216,7 +216,8 @@ def test_reopening_counts_and_begins_a_new_round() -> None:
     assert (again.status, again.reopened, again.supervision, again.resolution) == ("opened", 2, 0, "")
     assert (again.overdue_reason, again.closed_at, again.outcome) == ("", None, "")
     assert again.due_at == datetime(2026, 11, 23, 7, 30, tzinfo=UTC)
-    assert act(closed, "reopen", SUPERVISOR, Wish(note="又来了"), LATE).due_at == closed.due_at
+    assert why(closed, "reopen", SUPERVISOR, Wish(note="又来了")) == "missing", "never the old deadline"
+    assert act(closed, "reopen", SYSTEM, Wish(note="又来了", until="4h"), LATE).due_at == LATE + timedelta(hours=4)
 
 
 def test_a_terminal_is_replaced_or_the_case_goes_back() -> None:
@@ -250,7 +251,7 @@ ONWARD: dict[str, tuple[str, Actor, Wish]] = {
     "handling": ("feedback", SUPERVISOR, Wish(note="好")),
     "fed_back": ("verify", OPERATOR, Wish(note="好")),
     "verified": ("close", OPERATOR, Wish(outcome="劝离")),
-    "closed": ("reopen", SUPERVISOR, Wish(note="又来了")),
+    "closed": ("reopen", SUPERVISOR, Wish(note="又来了", until="1wd")),
     "merged": ("split", OPERATOR, Wish(note="不同")),
     "void": ("note", OPERATOR, Wish(note="好")),
 }
@@ -328,6 +329,7 @@ class Moves(RuleBasedStateMachine):
         assert {part.unit for part in before.parts} <= {part.unit for part in after.parts}, "no part is lost"
         assert after.due_at == before.due_at or action in ("grant_extension", "reopen")
         assert after.reopened == before.reopened + (action == "reopen")
+        assert action != "reopen" or after.due_at > self.at, "a new round has time of its own"
 
     @invariant()
     def the_timeline_adds_up(self) -> None:

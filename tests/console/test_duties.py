@@ -133,7 +133,7 @@ async def test_a_workbook_goes_out_and_comes_in(client: Clients) -> None:
     first = (await admin.get("/api/v1/duties?limit=1")).json()["items"][0]
     assert first["category_name"]["zh"] == "垂钓"
     csv = (await admin.get("/api/v1/duties/export?table=categories")).content.decode("utf-8-sig")
-    assert csv.splitlines()[1] == "fishing,垂钓,垂钓,high,2h,,,,"
+    assert csv.splitlines()[1] == "fishing,垂钓,垂钓,high,2h,,,,,,"
     empty = b"code,name,name_en\n"
     assert (await admin.post("/api/v1/duties/import", content=empty)).status_code == 200
 

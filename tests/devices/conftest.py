@@ -79,6 +79,8 @@ KIND = {
     "low": "2wd",
     "remind": "50",
     "supervise": "-",
+    "ownership": "2wh",
+    "callback": "",
 }
 SUPERVISOR = {"area": DISTRICT, "unit": "", "name": "王某", "name_en": "Wang", "account": "", "office": "fishery"}
 CONTACT = {

@@ -113,7 +113,7 @@ def plans(draw: st.DrawFn, code: str, zones: Sequence[Zone]) -> Plan:
 
 def kinds(code: str) -> st.SearchStrategy[dict[str, str]]:
     """A line of categories.csv; what its cells may be is not judged here."""
-    columns = ("name", "name_en", "severity", "high", "medium", "low", "remind", "supervise")
+    columns = ("name", "name_en", "severity", "high", "medium", "low", "remind", "supervise", "ownership", "callback")
     return st.fixed_dictionaries({"code": st.just(code), **dict.fromkeys(columns, names | st.just(""))})
 
 

@@ -35,6 +35,7 @@ POLICE = Actor("officer", "unit", "police")
 KINDS = (
     {"code": "fishing", "name": "违规垂钓", "name_en": "Angling", "low": "2wd"},
     {"code": "noise", "name": "噪声", "name_en": "Noise", "low": "2wd"},
+    {"code": "smell", "name": "异味", "name_en": "Smell", "low": "2wd", "ownership": "1wh", "callback": "2wh"},
     {"code": "sos", "name": "求助", "name_en": "SOS", "high": "30m", "remind": "-", "supervise": "0h 30m"},
 )
 BOOK = DutyBook(
@@ -127,11 +128,98 @@ async def test_by_hand_is_not_repeated_and_what_is_given_back_in_time_is_left_al
     await act(conn, case.id, "urge", CHIEF, note="领导关注", now=early)
     for action, actor in (("open", DESK), ("dispatch", DESK), ("accept", FISHERY), ("feedback", FISHERY)):
         await act(conn, quick.id, action, actor, note="已劝离", now=early)
+    await act(conn, quick.id, "verify", DESK, note="满意", now=early)
+    await act(conn, quick.id, "close", DESK, data={"outcome": "劝离"}, now=early)
     for hours in range(24 * 9):
         await remind_and_supervise(conn, OPENED + timedelta(hours=hours))
     done = [action for action, _ in await steps(conn, case)]
     assert done == ["report", "urge", "remind", "remind", "overdue", "letter", "second_letter"]
-    assert [action for action, _ in await steps(conn, quick)][-1] == "feedback"
+    assert [action for action, _ in await steps(conn, quick)][-1] == "close"
+
+
+async def fed_back(conn: AsyncConnection, report: Report, category: str = "fishing") -> Case:
+    """A case that its unit has fed back one hour after it was reported, on Wednesday at 16:19."""
+    case, at = await report(category), OPENED + timedelta(hours=1)
+    if case.unit is None:
+        await act(conn, case.id, "assign", DESK, data={"unit": "fishery"}, now=at)
+    for action, actor in (("open", DESK), ("dispatch", DESK), ("accept", FISHERY), ("feedback", FISHERY)):
+        await act(conn, case.id, action, actor, note="已劝离", now=at)
+    return case
+
+
+async def test_what_is_fed_back_is_not_forgotten_before_it_is_closed(conn: AsyncConnection, report: Report) -> None:
+    case = await fed_back(conn, report)
+    for hours in range(2, 53):
+        await remind_and_supervise(conn, OPENED + timedelta(hours=hours))
+    verified = OPENED + timedelta(hours=53)
+    await act(conn, case.id, "verify", DESK, note="满意", now=verified)
+    for hours in range(53, 24 * 6):
+        await remind_and_supervise(conn, OPENED + timedelta(hours=hours))
+    await act(conn, case.id, "explain_overdue", DESK, note="回访人员休假", now=OPENED + timedelta(days=6))
+    await act(conn, case.id, "close", DESK, data={"outcome": "劝离"}, now=OPENED + timedelta(days=6))
+    for hours in range(24 * 6, 24 * 9):
+        await remind_and_supervise(conn, OPENED + timedelta(hours=hours))
+    # One working day for the call-back, then each working day; the same again for the close, over the weekend.
+    assert (await steps(conn, case))[5:] == [
+        ("callback_reminder", "11-19 16:19"),
+        ("callback_reminder", "11-20 16:19"),
+        ("verify", "11-20 20:19"),
+        ("callback_reminder", "11-24 09:19"),
+        ("explain_overdue", "11-24 15:19"),
+        ("close", "11-24 15:19"),
+    ]
+    reminders = [e for e in await case_entries(conn, case.id) if e.action == "callback_reminder"]
+    assert ["called back" in e.data["en"] or "verified and" in e.data["en"] for e in reminders] == [False, False, True]
+    assert [e.data["named"][0]["name"] for e in reminders] == ["赵某"] * 3
+    told = [n.target for n in await case_notices(conn, case.id) if "回访" in n.reason]
+    assert told == ["police"] * 3, "the contacts of the lake's supervisor"
+
+
+async def test_a_kind_says_how_long_the_desk_may_take(conn: AsyncConnection, report: Report) -> None:
+    case, nobodys = await fed_back(conn, report, "smell"), await report("smell")
+    for minutes in range(60, 60 * 19, 10):
+        await remind_and_supervise(conn, OPENED + timedelta(minutes=minutes))
+    assert (await steps(conn, nobodys))[-1] == ("ownership_reminder", "11-18 16:19"), "one working hour"
+    assert (await steps(conn, case))[-1] == ("callback_reminder", "11-19 09:19"), "two, of which one is tomorrow's"
+
+
+async def test_a_change_of_the_kinds_reaches_what_waits_for_the_call_back(
+    conn: AsyncConnection, report: Report
+) -> None:
+    case = await fed_back(conn, report)
+    await remind_and_supervise(conn, OPENED + timedelta(hours=2))
+    soon = DutyBook(BOOK.duties, tuple(category_from({**kind, "callback": "30m"}) for kind in KINDS), BOOK.supervisors)
+    async with conn.transaction():
+        await save_book(conn, soon, actor="test", how="import", before=await load_book(conn))
+    await remind_and_supervise(conn, OPENED + timedelta(hours=2))
+    assert (await steps(conn, case))[-1] == ("callback_reminder", "11-18 17:19")
+
+
+@pytest.mark.parametrize(
+    ("given", "due", "reminded"),
+    [
+        ({}, "11-26 09:00", ["11-24 18:00", "11-25 14:24"]),
+        ({"until": "4wh"}, "11-24 13:00", ["11-24 11:00", "11-24 12:12"]),
+        ({"until": "2026-11-25T09:00:00+08:00"}, "11-25 09:00", ["11-24 13:30", "11-24 16:12"]),
+    ],
+)
+async def test_a_reopened_case_gets_its_kinds_time_anew(
+    conn: AsyncConnection, report: Report, given: dict[str, str], due: str, reminded: list[str]
+) -> None:
+    case = await fed_back(conn, report)
+    await act(conn, case.id, "verify", DESK, note="满意", now=OPENED + timedelta(hours=2))
+    await act(conn, case.id, "close", DESK, data={"outcome": "劝离"}, now=OPENED + timedelta(hours=2))
+    monday = datetime(2026, 11, 23, 20, 0, tzinfo=CHINA)
+    again = await act(conn, case.id, "reopen", CHIEF, note="又来了", data=given, now=monday)
+    assert f"{again.due_at.astimezone(CHINA):%m-%d %H:%M}" == due, "two working days from Tuesday 09:00"
+    entry = (await case_entries(conn, case.id))[-1]
+    assert (entry.data["until"], entry.data.get("deadline_by")) == (
+        given.get("until", "2wd"),
+        None if given else "category",
+    )
+    for minutes in range(0, 60 * 24 * 3, 6):
+        await remind_and_supervise(conn, monday + timedelta(minutes=minutes))
+    assert [at for action, at in await steps(conn, case) if action == "remind"] == reminded
 
 
 async def test_an_extension_begins_anew(conn: AsyncConnection, report: Report) -> None:
