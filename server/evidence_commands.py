@@ -16,9 +16,9 @@ from alerts.case import Refused
 from alerts.case_export import export_name, write_case
 from alerts.case_file import CaseFile
 from alerts.case_pdf import Language
+from server.folders import key_file, media_of
 from server.service_commands import addresses
 from server.settings import Settings, read_settings
-from server.wiring import key_file, media_of
 from store.accounts import get_account
 from store.case_files import case_by_number, gather_case
 from store.database import open_pool

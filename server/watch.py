@@ -24,6 +24,7 @@ from detectors.visits import Visit, visit_rows
 from devices.readings import SECOND
 from devices.site import Site
 from server.fold import KINDS, Fold, Found, LateGroup, Watcher, last_received
+from server.waiting import AlreadyRead, Waiting
 from store.casebook import record_findings
 from store.readings import mark_suspects
 from store.stretches import (
@@ -33,6 +34,7 @@ from store.stretches import (
     last_positions,
     late_alarms,
     newest_received,
+    next_slice,
     stretch,
     stretches,
 )
@@ -45,8 +47,8 @@ WATCH_LAG = Gauge("patrolgrid_watch_lag_seconds", "From receiving the newest rea
 
 AHEAD: Final = 3600 * SECOND  # a device's clock may be ahead of ours; the pipeline refuses those that are further
 SETTLED: Final = 60 * SECOND  # of event time, after which no detector waits for more of the same moment
-SHORTEST, LONGEST = 600 * SECOND, 24 * 3600 * SECOND  # of event time that is read at once
-FEW: Final = 50_000  # readings in a slice, so that a longer one is no burden
+FIRST: Final = 10 * SECOND  # of event time that is read at once, where it is not known yet how much there is
+MOST_WAITING: Final = 500_000  # readings; some 30 MB, and the priming of a minute at 8,000 messages a second
 REFOLD_EVERY = 10.0  # seconds; late readings of so long are folded again in one go
 
 
@@ -66,11 +68,12 @@ class Watch:
         listening: Callable[[], bool],
     ) -> None:
         self.pool = pool
-        self.batches: asyncio.Queue[Batch] = asyncio.Queue(maxsize=4)
+        self.batches = Waiting(MOST_WAITING)
         self.listening = listening
         self.primed = False
         self.duty = duty
         self._fold = Fold(site, rules)
+        self._read = AlreadyRead()
         self._reload: tuple[Site, Sequence[Rule], DutyMatrix] | None = None
 
     def reload(self, site: Site, rules: Sequence[Rule], duty: DutyMatrix) -> None:
@@ -90,6 +93,7 @@ class Watch:
                 (site, rules, self.duty), self._reload = self._reload, None
                 self._fold = Fold(site, rules)
                 await self._retrying(self.prime)
+            batch = self._read.without(batch)
             if len(batch) or (self.batches.empty() and self.listening()):
                 found = self._fold.step(batch, _now())
                 await self._retrying(partial(self._save, found))
@@ -106,10 +110,12 @@ class Watch:
         """Refill every detector's state from the store, and record what that shows.
 
         A worker that was killed between a commit and its findings loses nothing: the stretch is the one before the
-        newest stored reading, and what is found again is known by its key.
+        newest stored reading, and what is found again is known by its key. The pipeline goes on meanwhile; what of its
+        batches is read here too is not folded again when they come.
         """
         started = time.perf_counter()
         self.primed = False
+        self._read = AlreadyRead(min(_now() - SECOND, self.batches.oldest_received()))
         found = list[Found]()
         async with self.pool.connection() as conn:
             newest = await newest_received(conn)
@@ -117,6 +123,7 @@ class Watch:
                 found = await self._refilled(conn, newest)
         self._fold.late.clear()  # the store answers in event time: nothing in it is late
         await self._save(found)
+        self._read.end(_now())
         self.primed = True
         log.info("watch_primed", findings=len(found), seconds=round(time.perf_counter() - started, 2))
 
@@ -130,7 +137,7 @@ class Watch:
         known = await visits_within(conn, begin, newest + AHEAD, mine)
         alarms = await late_alarms(conn, newest - fold.alarm_reach(), mine)
         found = fold.recall(Batch(alarms, visits=visit_rows(known)), newest)
-        now, length = begin, SHORTEST
+        now, length = begin, FIRST
         while begin < newest + AHEAD:
             kinds = [kind for kind in KINDS if begin >= newest - fold.reach(kind)]
             turns = [t for kind in KINDS if (t := newest - fold.reach(kind)) > begin]
@@ -141,11 +148,12 @@ class Watch:
                 length = max(length // 8, SECOND)
                 continue
             if len(batch):
+                self._read.add(batch)
                 now = max(now, last_received(batch))
                 found += fold.refill(batch, now, newest - end)
             begin = end
             # Where little is stored, fewer and longer slices; from a turn on there are more kinds to read.
-            length = SHORTEST if end in turns or len(batch) > FEW else min(length * 2, LONGEST)
+            length = FIRST if end in turns else next_slice(length, len(batch))
         return found
 
     # ── Late readings ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -174,8 +182,7 @@ class Watch:
         kinds = [k for k in KINDS if k in reads(watcher.detector)]
         async with self.pool.connection() as conn:
             now, begin = 0, group.since - int(refold_memory(watcher.detector) * SECOND)
-            seconds = SHORTEST if "fixes" in kinds else LONGEST // 4
-            async for batch in stretches(conn, begin, group.until + 1, devices, kinds, seconds / SECOND):
+            async for batch in stretches(conn, begin, group.until + 1, devices, kinds):
                 now = max(now, last_received(batch))
                 found += again.step(batch, now, site)
         # What is judged only when its moment is over is judged now.
@@ -190,7 +197,7 @@ class Watch:
         async with self.pool.connection() as conn:
             stored = await visits_within(conn, since, until, devices)
             before = await last_before(conn, devices, since)
-            parts = [b.fixes async for b in stretches(conn, since, until + 1, devices, ["fixes"], 6 * 3600)]
+            parts = [b.fixes async for b in stretches(conn, since, until + 1, devices, ["fixes"])]
             fixes = np.concatenate([*parts, await first_after(conn, devices, until + 1)])
             fixes = fixes[np.lexsort((fixes["device"], fixes["at"]))]
             done = refold(fold.visits, fold.site, stored, before, fixes, fold.newest_fixes(devices), (since, until))

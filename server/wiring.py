@@ -7,30 +7,22 @@ import gc
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from datetime import timedelta
-from pathlib import Path
-from socket import socket
 from uuid import uuid4
 
 import psycopg
 import structlog
 import uvicorn
 from psycopg_pool import AsyncConnectionPool
-from starlette.applications import Starlette
 
-from alerts.duplicates import Nearness
-from console.app import ConsoleServer, create_app
-from console.intake import Intake
 from server.backtest_jobs import BacktestJobs
+from server.embedded import Embedded
 from server.publisher import Publisher
 from server.services import Addresses
 from server.settings import Settings
 from server.telemetry import Checks, worker_app
 from server.worker import Ground, Worker
 from store.database import listen, migrate, open_pool, pending
-from store.media import Media
 from store.registry import load_duty, load_rules, load_shares, load_site
-from store.signing import KeyFile
 
 log = structlog.get_logger()
 
@@ -82,13 +74,16 @@ async def run(
                 wanted = _Wanted(settings, addresses, pool, publisher)
                 checks = wanted.checks
                 running = [tasks.create_task(wanted.run(), name="worker")]
-            backtests = BacktestJobs(addresses)
-            tasks.create_task(_until(stop, backtests.close))
-            server = (
-                _console(settings, addresses, pool, publisher, backtests, checks)
-                if console
-                else _monitor(settings, checks)
-            )
+            if console:
+                # Imported here, as it is half of all imports: a lone worker is to be back soon after a crash.
+                from server.console_server import console_server
+
+                backtests = BacktestJobs(addresses)
+                tasks.create_task(_until(stop, backtests.close))
+                server = console_server(settings, addresses, pool, publisher, backtests, checks)
+            else:
+                host, port = settings.http_host, settings.worker_port
+                server = Embedded(uvicorn.Config(worker_app(checks), host=host, port=port, log_config=None))
             server.ready = ready
             serving = tasks.create_task(server.serve(), name="http")
             await asyncio.wait([tasks.create_task(stop.wait()), serving], return_when=asyncio.FIRST_COMPLETED)
@@ -113,80 +108,6 @@ def _collect_less_often() -> None:
     """
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
-
-
-def _console(
-    settings: Settings,
-    addresses: Addresses,
-    pool: AsyncConnectionPool,
-    publisher: Publisher,
-    backtests: BacktestJobs,
-    checks: Checks,
-) -> _Embedded:
-    app = create_app(
-        pool,
-        database_url=addresses.database_url,
-        publish=publisher.publish,
-        start_backtests=backtests.start,
-        checks=checks,
-        tile_url=settings.tile_url,
-        tile_attribution=settings.tile_attribution,
-        session_hours=settings.session_hours,
-        secure_cookie=settings.secure_cookie,
-        intake=_intake(settings),
-        key=key_file(settings),
-    )
-    return _Console(app, settings.http_host, settings.http_port)
-
-
-def media_of(settings: Settings) -> Media:
-    """The folder of pictures."""
-    folder = Path(settings.media_dir) if settings.media_dir else settings.data_dir / "media"
-    return Media(folder, settings.photo_bytes, settings.photo_pixels)
-
-
-def key_file(settings: Settings) -> KeyFile:
-    """The key that signs exports."""
-    return KeyFile(settings.data_dir / "signing_key.pem")
-
-
-def _intake(settings: Settings) -> Intake:
-    return Intake(
-        media_of(settings),
-        Nearness(settings.similar_metres, timedelta(hours=settings.similar_hours)),
-        answers_kept=timedelta(days=settings.key_days),
-        callers_kept=timedelta(days=settings.caller_days),
-    )
-
-
-def _monitor(settings: Settings, checks: Checks) -> _Embedded:
-    app: Starlette = worker_app(checks)
-    return _Embedded(uvicorn.Config(app, host=settings.http_host, port=settings.worker_port, log_config=None))
-
-
-class _Embedded(uvicorn.Server):
-    """Uvicorn as one part of our process: it says when it listens, and leaves the signals to us, as its own handlers
-    would end the process before the worker has."""
-
-    ready: Callable[[str], None] = staticmethod(lambda address: None)
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Capture none."""
-        yield
-
-    async def startup(self, sockets: list[socket] | None = None) -> None:
-        """Listen, then say where."""
-        await super().startup(sockets)
-        if self.started:
-            port = self.servers[0].sockets[0].getsockname()[1]
-            address = f"http://{self.config.host}:{port}"
-            log.info("listening", address=address)
-            self.ready(address)
-
-
-class _Console(_Embedded, ConsoleServer):
-    pass
 
 
 @asynccontextmanager
@@ -222,7 +143,7 @@ class _Wanted:
         self._worker = Worker(*self._parts, ground)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._worker.run(), name="work")
-            tasks.create_task(self._follow(self._worker), name="site")
+            tasks.create_task(self._follow(self._worker, ground.fingerprint()), name="site")
 
     def checks(self) -> list[tuple[str, bool, str]]:
         """What the worker's readiness rests on."""
@@ -230,17 +151,28 @@ class _Wanted:
             return [("site", False, "no site is loaded: run `patrolgrid site load FOLDER`")]
         return self._worker.checks()
 
-    async def _follow(self, worker: Worker) -> None:
+    async def _follow(self, worker: Worker, known: bytes) -> None:
+        """Give the worker each site that differs from the ``known`` one. To take one over is to read the last hours
+        again, and after a lost connection there is enough to do."""
         async for event in listen(self._database_url):
             if event.get("kind") not in ("site", "resumed"):
                 continue
-            try:
-                ground = await read_ground(self._pool)
-            except psycopg.OperationalError as error:  # then the listening breaks too, and "resumed" follows
-                log.warning("site_not_read", error=str(error).strip())
+            ground = await self._read()
+            if (found := ground.fingerprint()) == known:
+                log.info("site_unchanged")
                 continue
+            known = found
             worker.reload(ground)
             log.info("site_reloaded", devices=len(ground.site.registry.devices), rules=len(ground.rules))
+
+    async def _read(self) -> Ground:
+        """What the database says now; asked until it answers, as the change is not told again."""
+        while True:
+            try:
+                return await read_ground(self._pool)
+            except psycopg.OperationalError as error:
+                log.warning("site_not_read", error=str(error).strip())
+                await asyncio.sleep(1.0)
 
 
 @contextmanager

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import pickle
 from dataclasses import dataclass
 
 import psycopg
@@ -45,6 +47,13 @@ class Ground:
     rules: list[Rule]
     duty: DutyMatrix
     shares: dict[str, int]  # the areas by which work is shared out, with their numbers
+
+    def fingerprint(self) -> bytes:
+        """The same for what was read twice and is the same; rarely another for it too, but never the same for what
+        differs."""
+        site, registry = self.site, self.site.registry
+        facts = (site.name, site.name_en, site.areas, site.zones, site.units, site.plans, registry.devices)
+        return hashlib.sha256(pickle.dumps((facts, self.rules, self.duty, self.shares))).digest()
 
 
 class Worker:

@@ -88,6 +88,9 @@ class StretchTooLong(ValueError):
     """A stretch holds more than :data:`MOST_ROWS` rows of one kind; the message says which."""
 
 
+FEW: Final = 50_000
+"""Readings of a slice that may be followed by a longer one."""
+SHORTEST, LONGEST = SECOND, 24 * 3600 * SECOND  # µs of a slice
 KINDS: Final = frozenset({"fixes", "sightings", "samples"})
 
 
@@ -131,12 +134,25 @@ async def stretches(
     kinds: Collection[str] = KINDS,
     seconds: float = 600.0,
 ) -> AsyncIterator[Batch]:
-    """The same in slices of so many seconds of event time, in order; slices without a reading are left out."""
-    step = max(1, int(seconds * SECOND))
-    for begin in range(since, until, step):
-        batch = await stretch(conn, begin, min(begin + step, until), devices, kinds)
+    """The same in slices of event time, in order, the first of so many seconds; see :func:`next_slice`. Those without a
+    reading are left out."""
+    begin, length = since, max(1, int(seconds * SECOND))
+    while begin < until:
+        end = min(begin + length, until)
+        try:
+            batch = await stretch(conn, begin, end, devices, kinds)
+        except StretchTooLong:
+            length //= 8
+            continue
         if len(batch):
             yield batch
+        begin, length = end, next_slice(length, len(batch))
+
+
+def next_slice(length: int, found: int) -> int:
+    """How long (µs) a slice to read when one of ``length`` held ``found`` readings: longer where little is stored, and
+    shorter where much is, so that neither memory nor whoever waits for the reader suffers."""
+    return max(length // 2, SHORTEST) if found > FEW else min(length * 2, LONGEST)
 
 
 async def late_alarms(

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from psycopg_pool import AsyncConnectionPool
+from structlog.testing import capture_logs
 
 from alerts.duty import DutyMatrix
 from alerts.rules import Rule
@@ -128,6 +129,36 @@ async def test_what_was_committed_but_never_looked_at_is_found_at_the_next_start
     for _ in range(2):  # the second start finds it again, and it is the same
         async with watching(pool, ground):
             await until(pool, query, [(1, 1)])
+
+
+async def test_what_priming_has_read_is_not_late_when_it_comes(
+    pool: AsyncConnectionPool, ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pipeline goes on while the watch is primed: what it commits then is read from the store, and comes."""
+    monkeypatch.setattr(watch_module, "REFOLD_EVERY", 0.0)
+    watch = Watch(pool, *ground, listening=lambda: False)
+    begin = now() - 600 * SECOND
+    batches = []
+    for i in range(3):
+        walk = walking(ground[0], "T011", begin + i * 100 * SECOND, [(118.80 + j / 1000, 31.48) for j in range(10)])
+        walk["received"] = now()
+        batches.append(await stored(pool, Batch(walk)))
+        watch.batches.put_nowait(batches[-1])
+    with capture_logs() as logs:
+        task = asyncio.create_task(watch.run())
+        try:
+            while not (watch.primed and watch.batches.empty()):
+                await asyncio.sleep(0.01)
+            fresh = walking(ground[0], "T011", begin + 300 * SECOND, [(118.81, 31.48)])
+            fresh["received"] = now()
+            watch.batches.put_nowait(await stored(pool, Batch(fresh)))
+            while not watch.batches.empty():
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.2)  # for what must not come
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+    assert [entry["event"] for entry in logs if entry["event"] == "late_readings_folded_again"] == []
 
 
 async def test_an_old_call_for_help_that_came_late_is_found_after_a_kill(

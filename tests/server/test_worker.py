@@ -16,9 +16,10 @@ import httpx
 import pytest
 from psycopg_pool import AsyncConnectionPool
 
+from benchmarks.wire import Wire
 from devices.registry import Device
 from devices.site_folder import read_folder
-from store.registry import add_device, save_site
+from store.registry import add_device, deactivate_device, save_site
 
 if TYPE_CHECKING:
     from tests.conftest import WorkerProcess
@@ -102,3 +103,28 @@ async def test_it_waits_for_its_site_and_takes_over_a_changed_one(
             await asyncio.sleep(0.3)
     status, body = await ready(worker_process)
     assert status == 200, body
+
+
+async def test_a_lost_connection_alone_does_not_make_it_read_the_past_again(
+    pool: AsyncConnectionPool, worker_process: WorkerProcess, database_url: str
+) -> None:
+    async with pool.connection() as conn:
+        await save_site(conn, read_folder(EXAMPLE))
+    wire = Wire(database_url)
+    await wire.mend()
+    worker_process.env["PATROLGRID_DATABASE_URL"] = wire.url
+    try:
+        await worker_process.start()
+        await wire.cut()
+        await wire.mend()
+        async with asyncio.timeout(60):
+            while "site_unchanged" not in (said := worker_process.log.read_text()):
+                await asyncio.sleep(0.1)
+        assert said.count("watch_primed") == 1
+        async with pool.connection() as conn:
+            await deactivate_device(conn, "T003")
+        async with asyncio.timeout(60):
+            while worker_process.log.read_text().count("watch_primed") < 2:
+                await asyncio.sleep(0.1)
+    finally:
+        await wire.cut()
