@@ -245,6 +245,7 @@ def main() -> None:
     words.add_argument("--quick", action="store_true", help="each kind of fault once")
     words.add_argument("--count", type=int, default=100, help="how many faults")
     words.add_argument("--only", nargs="+", choices=list(FAULTS), help="these kinds of fault")
+    words.add_argument("--broker", choices=("mosquitto", "nats"), default="mosquitto")
     words.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
     words.add_argument("--rate", type=int, default=5000, help="messages a second")
     words.add_argument("--away", type=float, default=STOPPED, help="seconds for which a part is away at the most")
@@ -254,9 +255,11 @@ def main() -> None:
     dice = random.Random(given.seed)
     plan = planned(given, dice)
     say.print(f"seed {given.seed}: {len(plan)} faults at {given.rate} messages/s", highlight=False)
-    figures: dict[str, Any] = {"seed": given.seed, "broker": "mosquitto", "rate": given.rate, "faults": len(plan)}
+    figures: dict[str, Any] = {"seed": given.seed, "broker": given.broker, "rate": given.rate, "faults": len(plan)}
     figures |= {"cores": os.cpu_count(), "load_average_before": round(os.getloadavg()[0], 2)}
-    with prepared(given.data_dir, given.terminals, os.environ.get("PATROLGRID_DEBIAN_MIRROR", "")) as ground:
+    with prepared(
+        given.data_dir, given.terminals, os.environ.get("PATROLGRID_DEBIAN_MIRROR", ""), given.broker
+    ) as ground:
         figures |= uvloop.run(faults(ground, plan, given, dice))
     figures["load_average_after"] = round(os.getloadavg()[0], 2)
     figures["kept"] = kept(figures)

@@ -17,9 +17,9 @@ from psycopg_pool import AsyncConnectionPool
 from benchmarks.load import code
 from devices.registry import Device
 from devices.site_folder import SiteFolder, read_folder
-from server.mosquitto import Mosquitto
 from server.postgres import Postgres
-from server.services import Services
+from server.private_broker import PrivateBroker
+from server.services import BrokerName, Services
 from store.database import migrate, open_pool
 from store.registry import save_site
 
@@ -34,7 +34,7 @@ class Ground:
     database_url: str
     mqtt_url: str
     database: Postgres
-    broker: Mosquitto
+    broker: PrivateBroker
     folder: Path
 
     @property
@@ -66,11 +66,14 @@ def generated(terminals: int) -> SiteFolder:
 
 
 @contextmanager
-def prepared(data_dir: Path, terminals: int, mirror: str = "") -> Iterator[Ground]:
+def prepared(
+    data_dir: Path, terminals: int, mirror: str = "", broker_name: BrokerName = "mosquitto"
+) -> Iterator[Ground]:
     """Bring everything up, and take the database and the broker away afterwards."""
     services = Services(data_dir, mqtt_url="mqtt://unused", mirror=mirror)  # the broker is one of our own
     port = urlsplit(_with_commit_times(services)).port or 0
-    broker = services.extra_mosquitto(f"mosquitto-bench-{time.time_ns()}")
+    extra = services.extra_nats if broker_name == "nats" else services.extra_mosquitto
+    broker = extra(f"{broker_name}-bench-{time.time_ns()}")
     database = services.postgres()
     name = f"bench_{time.time_ns()}"
     try:

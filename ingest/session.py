@@ -11,9 +11,11 @@ import time
 from collections.abc import Sequence
 from typing import Final, cast
 
+import numpy as np
+
 from ingest import packets
 from ingest.inbox import Inbox
-from ingest.packets import Control, Parser, ProtocolError
+from ingest.packets import Control, Message, Parser, ProtocolError
 
 COALESCE: Final = 0.003  # seconds of not reading
 ANSWER = 10.0  # seconds in which the broker must answer CONNECT and SUBSCRIBE
@@ -50,6 +52,7 @@ class Session(asyncio.BufferedProtocol):
         self._questions: dict[int, asyncio.Future[bytes]] = {}  # by the kind of answer
         self._resume: asyncio.TimerHandle | None = None
         self._heard = time.monotonic()
+        self._unacknowledged = np.zeros(1 << 16, bool)  # by packet id
 
     # ── what the event loop calls ───────────────────────────────────────────────────────────────────────────────────
 
@@ -67,8 +70,8 @@ class Session(asyncio.BufferedProtocol):
             return
         self._heard = time.monotonic()
         messages, controls = self._parser.feed(bytes(self._buffer[:nbytes]), time.time_ns() // 1000)
-        if messages:
-            self._inbox.add(messages)
+        if messages and (fresh := self._fresh(messages)):
+            self._inbox.add(fresh)
         try:
             for control in controls:
                 self._answer(control)
@@ -136,6 +139,7 @@ class Session(asyncio.BufferedProtocol):
 
     def acknowledge(self, mids: Sequence[int]) -> None:
         """PUBACK these; without effect on a connection that has ended."""
+        self._unacknowledged[mids] = False
         if mids and self._transport is not None and not self.ended.done():
             self._transport.write(packets.pubacks(mids))
 
@@ -174,6 +178,20 @@ class Session(asyncio.BufferedProtocol):
                 question.set_exception(ConnectionResetError(why))
         if not self.ended.done():
             self.ended.set_result(why)
+
+    def _fresh(self, messages: list[Message]) -> list[Message]:
+        """Without what is here already: NATS delivers again, on the same connection, what is not acknowledged in time,
+        and a database may be away for longer than that."""
+        here = self._unacknowledged
+        if not any([message.dup for message in messages]):  # noqa: C419  # half the time of a generator
+            here[[message.mid for message in messages if message.qos]] = True
+            return messages
+        fresh = []
+        for message in messages:
+            if not (message.dup and here[message.mid]):
+                here[message.mid] = message.qos > 0
+                fresh.append(message)
+        return fresh
 
     def _read_on(self) -> None:
         if self._transport is not None and not self._transport.is_closing():

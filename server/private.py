@@ -133,6 +133,13 @@ def wait_until(ready: Callable[[], bool], seconds: float) -> bool:
     return True
 
 
+def answers(port: int) -> bool:
+    """Whether somebody takes connections on a port of 127.0.0.1."""
+    with socket.socket() as probe:
+        probe.settimeout(0.5)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 def free_port(preferred: int = 0) -> int:
     """``preferred`` if nothing listens there, else a free one below the range of outgoing connections."""
     for port in (preferred, *random.sample(range(15_000, 32_000), 200)):

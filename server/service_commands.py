@@ -1,22 +1,23 @@
-"""``patrolgrid services``: the private TimescaleDB and Mosquitto."""
+"""``patrolgrid services``: the private TimescaleDB and the private broker."""
 
 from __future__ import annotations
 
 import os
 import shlex
 import shutil
+from typing import Annotated
 from urllib.parse import urlsplit
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from server.services import BINARIES, Addresses, Services
+from server.services import BINARIES, Addresses, BrokerName, Services
 from server.settings import Settings, read_settings
 
 DEFAULT_MQTT_PORT = 1883
 
-app = typer.Typer(no_args_is_help=True, help="The private TimescaleDB and Mosquitto of this folder.")
+app = typer.Typer(no_args_is_help=True, help="The private TimescaleDB and broker of this folder.")
 err = Console(stderr=True)
 out = Console()
 
@@ -29,6 +30,7 @@ def private(settings: Settings) -> Services:
         mqtt_url=settings.mqtt_url,
         mirror=settings.debian_mirror,
         mqtt_port=DEFAULT_MQTT_PORT,
+        broker=settings.broker or None,
         say=lambda line: err.print(f"  {line}", highlight=False),
     )
 
@@ -39,9 +41,13 @@ def addresses(settings: Settings) -> Addresses:
 
 
 @app.command()
-def up() -> None:
+def up(
+    broker: Annotated[
+        BrokerName | None, typer.Option(help="Which broker from now on; NATS loses nothing that it acknowledged.")
+    ] = None,
+) -> None:
     """Install what is missing, start what does not run, and print the addresses."""
-    found = addresses(read_settings())
+    found = addresses(read_settings(**({"broker": broker} if broker else {})))
     for name, url in zip(found._fields, found, strict=True):
         parts = urlsplit(url)
         out.print(f"PATROLGRID_{name.upper()}: {parts.hostname}:{parts.port}{parts.path}", highlight=False)

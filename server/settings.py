@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
@@ -34,6 +34,9 @@ class Settings(BaseSettings):
     )
     mqtt_url: Annotated[str, _url("mqtt", "mqtts")] = Field(
         "", description="MQTT broker to use, mqtt[s]://user:password@host:port; empty: the private one in data_dir"
+    )
+    broker: Literal["", "mosquitto", "nats"] = Field(
+        "", description="The private broker, mosquitto or nats; empty: that of the last start, at first mosquitto"
     )
     data_dir: Path = Field(Path(".patrolgrid"), description="Folder of the private services and their data")
     debian_mirror: Annotated[str, _url("http", "https", "file")] = Field(

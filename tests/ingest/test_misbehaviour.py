@@ -259,3 +259,31 @@ def test_the_same_on_uvloop(mqtt_url: str, client_id: str) -> None:
         return [m.payload for m in rest]
 
     assert uvloop.run(asyncio.wait_for(run(), 30)) == [b"%d" % i for i in range(4_990, 5_000)]
+
+
+async def test_what_comes_again_on_the_same_connection_is_taken_once_until_it_is_acknowledged(until: Any) -> None:
+    """NATS delivers again what is not acknowledged in time; MQTT allows that on a new connection only."""
+    acknowledged = asyncio.Event()
+
+    async def impatient(guest: Guest) -> None:
+        await guest.welcome()
+        guest.writer.write(packets.publish(f"{BASE}/fix", b"first", 1) + packets.publish(f"{BASE}/fix", b"second", 2))
+        for mid, payload in ((1, b"first"), (2, b"second"), (3, b"third")):
+            guest.writer.write(packets.publish(f"{BASE}/fix", payload, mid, dup=True))
+        assert await guest.packet() == (0x40, b"\0\1")
+        acknowledged.set()
+        for mid, payload in ((1, b"first"), (2, b"second"), (1, b"other")):
+            guest.writer.write(packets.publish(f"{BASE}/fix", payload, mid, dup=payload != b"other"))
+        await guest.reader.read()
+
+    async with played(impatient) as (url, _), Listener(url, "x") as listener:
+        taken: list[Message] = []
+        while len(taken) < 3:
+            taken += await listener.take(10)
+        assert [message.payload for message in taken] == [b"first", b"second", b"third"]
+        await listener.ack(taken[:1])
+        await acknowledged.wait()
+        taken = []
+        while len(taken) < 2:
+            taken += await listener.take(10)
+        assert [message.payload for message in taken] == [b"first", b"other"]
