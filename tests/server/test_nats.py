@@ -39,7 +39,7 @@ def chosen(folder: Path) -> Services:
 
 async def publish(url: str, numbers: range) -> None:
     """Publish numbers, each acknowledged."""
-    async with aiomqtt.Client("127.0.0.1", urlsplit(url).port or 0) as client:
+    async with aiomqtt.Client("127.0.0.1", urlsplit(url).port or 0, timeout=60) as client:
         for first in range(numbers.start, numbers.stop, 100):
             some = range(first, min(first + 100, numbers.stop))
             await asyncio.gather(*(client.publish(TOPIC, str(number), qos=1) for number in some))
