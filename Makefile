@@ -8,6 +8,7 @@ PYTEST ?= -n 2 --dist loadfile
 BENCH ?=
 FAULTS ?=
 SOAK ?=
+FUZZ ?=
 EVALUATE ?=
 TRACKS ?=
 EPISODE ?=
@@ -17,7 +18,7 @@ INSTALL_SELF := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
 
-.PHONY: help demo test check bench faults soak evaluate lock clean
+.PHONY: help demo test check bench faults soak fuzz evaluate lock clean
 
 help:
 	@echo "make demo    a lake with 40 patrols, cameras and sensors: prints an address and a log-in"
@@ -26,6 +27,7 @@ help:
 	@echo "make bench   how fast messages are taken in, on services of its own (BENCH=--quick: about a minute)"
 	@echo "make faults  break every part again and again under load, and count what was lost (FAULTS=--quick: a few minutes)"
 	@echo "make soak    an hour of steady load: whether memory and latency stay flat (SOAK=\"--minutes 2 --rate 5000\")"
+	@echo "make fuzz    a million broken payloads and packets through codecs, pipeline and reader (FUZZ=\"--inputs 20000\")"
 	@echo "make evaluate  how well the detectors find what happened (EVALUATE=--quick; TRACKS=file.csv; EPISODE=shore:10001)"
 	@echo "make lock    write the hash-locked requirements again after a change of pyproject.toml (UPGRADE=1: newest versions)"
 	@echo "make clean   remove the virtual environment and the tools' caches; the data in .patrolgrid stay"
@@ -51,6 +53,9 @@ faults: $(BIN)/.ready-dev
 
 soak: $(BIN)/.ready-dev
 	$(BIN)/python -m benchmarks.soak $(SOAK)
+
+fuzz: $(BIN)/.ready-dev
+	$(BIN)/python -m benchmarks.fuzz $(FUZZ)
 
 evaluate: $(BIN)/.ready-dev
 	$(BIN)/python -m benchmarks.evaluate $(EVALUATE) $(if $(TRACKS),--tracks "$(TRACKS)") $(if $(EPISODE),--episode "$(EPISODE)")
