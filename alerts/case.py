@@ -50,6 +50,22 @@ class Actor:
 
 
 SYSTEM: Final = Actor("system", "system")
+TERMINAL: Final = "terminal:"
+"""With this before its code a terminal is the actor of its answers."""
+
+
+def actor_words(actor: str) -> Sentence:
+    """Who an entry's ``actor`` is, in words: an account goes by its name, in both languages.
+
+    >>> actor_words("terminal:T004").zh, actor_words("system").zh, actor_words("zhang").zh
+    ('终端 T004', '系统', 'zhang')
+    """
+    if actor == SYSTEM.name:
+        return Sentence("系统", "system")
+    if actor.startswith(TERMINAL):
+        code = actor.removeprefix(TERMINAL)
+        return Sentence(f"终端 {code}", f"terminal {code}")
+    return Sentence(actor, actor)
 
 
 @dataclass(frozen=True, slots=True)

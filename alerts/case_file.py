@@ -17,6 +17,7 @@ from alerts.categories import Categories
 from alerts.evidence import BROKEN_WORDS, Line, first_broken, ledger_hash, plain, row_differences
 from alerts.notice import Notice
 from alerts.transitions import FINAL
+from detectors.base import Sentence
 from devices.site import Site, moment
 
 LONGEST_TRACK: Final = timedelta(days=7)
@@ -88,6 +89,7 @@ class CaseFile:
     exported_at: datetime
     exported_by: str
     left_out: Sequence[tuple[str, str]] = field(default_factory=tuple)
+    rules: Mapping[str, Sentence] = field(default_factory=dict)  # what they are called, by code
 
 
 def spans_of(entries: Iterable[Entry], now: datetime) -> list[Span]:

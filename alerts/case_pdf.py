@@ -133,7 +133,9 @@ def _alerts(words: Words) -> Table:
     for alert in words.file.alerts:
         what = words(alert.sentence.zh, alert.sentence.en)
         when = f"{shown(alert.first_seen)}\n{shown(alert.last_seen)}"
-        rows.append([paragraph(cell, look) for cell in (str(alert.id), when, alert.rule, what, str(alert.count))])
+        rows.append(
+            [paragraph(cell, look) for cell in (str(alert.id), when, words.rule(alert.rule), what, str(alert.count))]
+        )
     return listing(heads, rows, [14 * mm, 30 * mm, 28 * mm, ROOM - 86 * mm, 14 * mm])
 
 
@@ -142,7 +144,8 @@ def _notices(words: Words) -> Table:
     rows = []
     for notice in words.file.notices[:_MOST_NOTICES]:
         zh, _, en = notice.reason.partition(" / ")
-        to = words.unit(notice.target) + (f"\n{notice.via}" if notice.via else "")
+        named = words.device if notice.channel == "terminal" else words.unit
+        to = named(notice.target) + (f"\n{notice.via}" if notice.via else "")
         made = shown(notice.created).replace(" ", "\n") if notice.created else ""
         rows.append([paragraph(cell, look) for cell in (made, to, words(zh, en or zh), notice_state(words, notice))])
     heads = words.heads(("时间", "Time"), ("对象", "To"), ("事由", "Why"), ("结果", "Outcome"))

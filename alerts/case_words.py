@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
 
-from alerts.case import RESOLUTION_NAMES, SUPERVISION_NAMES, SYSTEM, Entry
+from alerts.case import RESOLUTION_NAMES, SUPERVISION_NAMES, TERMINAL, Entry, actor_words
 from alerts.case_file import CaseFile
 from alerts.letter import SEVERITY_NAMES, shown
 from alerts.notice import Notice
@@ -62,7 +62,14 @@ class Words:
 
     def actor(self, entry: Entry) -> str:
         """Who took a step."""
-        return self("系统", "system") if entry.actor == SYSTEM.name else entry.actor
+        if entry.actor.startswith(TERMINAL):
+            return self.device(entry.actor.removeprefix(TERMINAL))
+        return self.both(actor_words(entry.actor))
+
+    def rule(self, code: str) -> str:
+        """A rule's name; the code of one that is no more."""
+        known = self.file.rules.get(code)
+        return self.both(known) if known else code
 
     def device(self, code: str) -> str:
         """A device's name with its code."""

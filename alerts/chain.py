@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from alerts.case import Actor, Case, Entry, Refused, Wish, check_note
+from alerts.case import Actor, Case, Entry, Refused, Wish, actor_words, check_note
 from alerts.effects import EFFECTS
 from alerts.guards import GUARDS
 from alerts.transitions import ACTION_NAMES, FINAL, ROLE_NAMES, STATUS_NAMES, TRANSITIONS, Need, Transition
@@ -75,8 +75,9 @@ def stale(case: Case, version: int, since: list[Entry]) -> Refused:
             "stale", "案件版本不符，请刷新后再操作", "this is not the version of the case: look again before you act"
         )
     names = [ACTION_NAMES.get(entry.action, Sentence(entry.action, entry.action)) for entry in since]
-    zh = "；".join(f"{e.actor} {n.zh}" for e, n in zip(since, names, strict=True))
-    en = "; ".join(f"{e.actor}: {n.en}" for e, n in zip(since, names, strict=True))
+    actors = [actor_words(entry.actor) for entry in since]
+    zh = "；".join(f"{by.zh} {n.zh}" for by, n in zip(actors, names, strict=True))
+    en = "; ".join(f"{by.en}: {n.en}" for by, n in zip(actors, names, strict=True))
     status = STATUS_NAMES[case.status]
     return Refused(
         "stale",

@@ -2,20 +2,19 @@
 
 Working days are counted as the centres do: a report at 15:19 on a working day with two working days is due at 15:19 two
 working days later. One outside working time counts from the next 09:00 at which work starts. Working hours ("wh") are
-those from 09:00 to 18:00 of working days.
+those from 09:00 to 18:00 of working days. On which days people work is in :mod:`alerts.holidays`.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
-from functools import lru_cache
+from datetime import UTC, datetime, time, timedelta
 from typing import Final
 
-import chinese_calendar
 import structlog
 
+from alerts.holidays import KNOWN_YEARS, is_working_day
 from devices.site import CHINA
 
 log = structlog.get_logger()
@@ -24,10 +23,6 @@ WORK_STARTS: Final = time(9)
 WORK_ENDS: Final = time(18)
 _FORM: Final = re.compile(r"([1-9][0-9]{0,4})(m|h|wd|wh)")
 _MOST: Final = {"wd": 250, "wh": 250 * 9}  # a year
-_KNOWN_YEARS: Final = (
-    min(chinese_calendar.constants.holidays).year,
-    max(chinese_calendar.constants.holidays).year,
-)
 _told: set[int] = set()  # years without calendar data of which the log already speaks
 
 
@@ -41,7 +36,7 @@ class DeadlineError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """When something is due. In ``guessed_years``, without a published calendar, Monday to Friday were taken."""
+    """When something is due. In ``guessed_years``, without a published calendar, working days were guessed."""
 
     at: datetime
     guessed_years: tuple[int, ...] = ()
@@ -102,7 +97,7 @@ def reckon(opened: datetime, deadline: str) -> Due:
         for _ in range(number):
             at = _next_working_day(at, guessed)
     for year in guessed - _told:
-        log.warning("no_holiday_calendar", year=year, taken="Monday to Friday", known=f"{_KNOWN_YEARS}")
+        log.warning("no_holiday_calendar", year=year, taken="Monday to Friday", known=f"{KNOWN_YEARS}")
         _told.add(year)
     return Due(at.astimezone(UTC), tuple(sorted(guessed)))
 
@@ -155,18 +150,3 @@ def _next_working_day(at: datetime, guessed: set[int]) -> datetime:
     while not is_working_day(at.date(), guessed):
         at += timedelta(days=1)
     return at
-
-
-def is_working_day(day: date, guessed: set[int] | None = None) -> bool:
-    """Whether China works on that day. In a year without published holidays Monday to Friday, noted in ``guessed``."""
-    if _KNOWN_YEARS[0] <= day.year <= _KNOWN_YEARS[1]:
-        return _published(day)
-    if guessed is not None:
-        guessed.add(day.year)
-    return day.weekday() < 5
-
-
-@lru_cache(maxsize=8192)
-def _published(day: date) -> bool:
-    """The calendar's word, kept: it searches all its holidays for the known years at each question."""
-    return bool(chinese_calendar.is_workday(day))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from alerts.case import Entry
+from alerts.case import Entry, actor_words
 from alerts.categories import Categories
 from alerts.deadline import DeadlineError, words
 from alerts.supervision import LEVELS
@@ -19,7 +19,7 @@ from detectors.base import Sentence
 from devices.site import CHINA, Site
 
 TITLES: Final = {
-    "urge": Sentence("催办单", "Reminder of an overdue case"),
+    "urge": Sentence("催办单", "Reminder to handle a case"),
     "letter": Sentence("督办函", "Letter of supervision"),
     "second_letter": Sentence("二次督办函", "Second letter of supervision"),
 }
@@ -69,7 +69,7 @@ def letter_of(entries: Sequence[Entry], seq: int, site: Site, categories: Catego
         to=Sentence(unit.name, unit.name_en) if unit else _named(case.get("unit"), nobody),
         copies=tuple(Sentence(person["name"], person["name_en"]) for person in step.data.get("named", ())),
         facts=tuple(_facts(case, known, step, site, categories)),
-        demand=_demand(step),
+        demand=_demand(step, datetime.fromisoformat(case["due_at"])),
         history=tuple(_line(entry) for entry in known[:-1]),
         sender=Sentence(site.name or "综治中心", site.name_en or "Governance centre"),
     )
@@ -132,7 +132,7 @@ def _facts(
     yield Sentence("当前状态", "State"), STATUS_NAMES[case["status"]]
     opened = shown(datetime.fromisoformat(case["opened_at"]))
     yield Sentence("立案时间", "Opened"), Sentence(opened, opened)
-    yield Sentence("办结时限", "Due"), _limit(known[0].data.get("deadline"), due)
+    yield Sentence("办结时限", "Due"), _limit(known[0], due)
     if step.at > due:
         yield Sentence("已逾期", "Overdue by"), late_by(due, step.at)
     if case.get("overdue_reason"):
@@ -141,15 +141,20 @@ def _facts(
         yield Sentence("督办意见", "Said to it"), Sentence(step.note, step.note)
 
 
-def _limit(deadline: object, due: datetime) -> Sentence:
+def _limit(first: Entry, due: datetime) -> Sentence:
+    """The deadline, with its length as long as it is the first one."""
     try:
-        zh, en = words(str(deadline))
+        zh, en = words(str(first.data.get("deadline")))
     except DeadlineError:
+        return Sentence(shown(due), shown(due))
+    if datetime.fromisoformat(case_at([first])["due_at"]) != due:
         return Sentence(shown(due), shown(due))
     return Sentence(f"{shown(due)}（{zh}）", f"{shown(due)} ({en})")
 
 
-def _demand(step: Entry) -> Sentence:
+def _demand(step: Entry, due: datetime) -> Sentence:
+    if step.at <= due:
+        return Sentence("请抓紧办理，按时办结。", "Handle it without delay, and finish it in time.")
     by = step.data.get("answer_by")
     if by is None:
         return Sentence("请立即办理，并说明逾期原因。", "Handle it at once, and say why it is overdue.")
@@ -163,10 +168,10 @@ def _demand(step: Entry) -> Sentence:
 def _line(entry: Entry) -> Sentence:
     name = ACTION_NAMES.get(entry.action, Sentence(entry.action, entry.action))
     zh, en = (str(entry.data.get(language, entry.note)) for language in ("zh", "en"))
-    when = shown(entry.at)
+    when, by = shown(entry.at), actor_words(entry.actor)
     return Sentence(
-        f"{when} {entry.actor} {name.zh}{f'：{zh}' if zh else ''}",
-        f"{when} {entry.actor} {name.en}{f': {en}' if en else ''}",
+        f"{when} {by.zh} {name.zh}{f'：{zh}' if zh else ''}",
+        f"{when} {by.en}: {name.en}{f': {en}' if en else ''}",
     )
 
 

@@ -57,6 +57,9 @@ class Settings(BaseSettings):
     dispatch_patience: float = Field(
         120.0, gt=0, description="Seconds in which a terminal is to acknowledge an order before the next is offered it"
     )
+    holidays: str = Field(
+        "", description="CSV file (day,works) of the holidays and make-up days of years that this version does not know"
+    )
     fix_days: int = Field(90, ge=1, description="Days for which fixes, sightings and samples are kept")
     snapshot_days: int = Field(30, ge=1, description="Days after which a sighting's snapshot reference is removed")
     reject_days: int = Field(90, ge=1, description="Days for which rejects are kept")

@@ -7,6 +7,7 @@ import gc
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from uuid import uuid4
 
 import psycopg
@@ -14,6 +15,7 @@ import structlog
 import uvicorn
 from psycopg_pool import AsyncConnectionPool
 
+from alerts.holidays import HolidayError, add_holidays, read_holidays
 from server.backtest_jobs import BacktestJobs
 from server.embedded import Embedded
 from server.publisher import Publisher
@@ -56,8 +58,9 @@ async def run(
     ``ready`` is called once with the console's (or the lone worker's) address when it answers.
 
     Raises:
-        NotReady: the database's schema is not this version's.
+        NotReady: the database's schema is not this version's, or the file of holidays cannot be read.
     """
+    _know_holidays(settings)
     if missing := await pending(addresses.database_url):
         raise NotReady(f"the database lacks {', '.join(missing)}: run `patrolgrid migrate` first")
     stop = stop or asyncio.Event()
@@ -93,6 +96,14 @@ async def run(
             for task in running:
                 task.cancel()
             stop.set()
+
+
+def _know_holidays(settings: Settings) -> None:
+    if settings.holidays:
+        try:
+            add_holidays(read_holidays(Path(settings.holidays)))
+        except HolidayError as error:
+            raise NotReady(f"PATROLGRID_HOLIDAYS: {error}") from error
 
 
 async def _until(stop: asyncio.Event, close: Callable[[], Awaitable[None]]) -> None:

@@ -24,6 +24,7 @@ from store.cases import get_case
 from store.database import announce
 from store.entries import append, case_entries, lock_book
 from store.notices import case_notices
+from store.registry import load_rules
 from store.stretches import track
 
 MOST_POINTS: Final = 250_000  # of one track
@@ -74,6 +75,7 @@ async def gather_case(
             exported_at=now,
             exported_by=account.name,
             left_out=tuple(hidden),
+            rules={rule.code: Sentence(rule.name, rule.name_en) for rule in await load_rules(conn)},
         )
 
 

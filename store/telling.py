@@ -7,7 +7,7 @@ from typing import Final
 
 from psycopg import AsyncConnection
 
-from alerts.case import Case, Entry
+from alerts.case import Case, Entry, actor_words
 from alerts.notice import command, message
 from alerts.transitions import ACTION_NAMES
 from detectors.base import Sentence
@@ -28,7 +28,8 @@ async def tell(conn: AsyncConnection, case: Case, after: Case, entry: Entry, ord
     ``ordered`` is the device code of a terminal that is sent by it.
     """
     name = ACTION_NAMES[entry.action]
-    reason = f"{after.number}：{entry.actor} {name.zh} / {entry.actor}: {name.en}"
+    by = actor_words(entry.actor)
+    reason = f"{after.number}：{by.zh} {name.zh} / {by.en}: {name.en}"
     if ordered:
         await enqueue(
             conn,

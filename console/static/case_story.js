@@ -51,6 +51,7 @@ function changes(data) {
     set.terminal ? `${t("case.terminal")}: ${deviceName(set.terminal)}` : null,
     typeof set.distance === "number" ? t("case.was_away", { far: distanceText(set.distance) }) : null,
     set.due_at ? `${t("case.due")}: ${timeText(set.due_at, false)}` : null,
+    data.guessed_years?.length ? t("case.guessed", { years: data.guessed_years.join(", ") }) : null,
     set.extension_asked ? `${t("case.extension_asked")}: ${timeText(set.extension_asked, false)}` : null,
     set.units?.length ? `${t("whistle.units")}: ${set.units.map(unitName).join(", ")}` : null,
     set.participants?.length ? `${t("decide.participants")}: ${set.participants.map(unitName).join(", ")}` : null,

@@ -120,15 +120,29 @@ function stateFacts(row) {
 }
 
 function contactTable(contacts) {
-  if (!contacts.length) return nothing(t("contacts.none"));
+  if (!contacts.length) return [unheard(contacts), nothing(t("contacts.none"))];
   const sick = contacts.filter((one) => one.failure);
   const rows = (some) => table(CONTACTS(), some, { caption: t("contacts"), mark: (one) => (one.failure ? "" : "") });
   return [
+    unheard(contacts),
     sick.length
       ? [h("p", { class: "note bad" }, t("contacts.sick", { n: sick.length })), rows(sick)]
       : h("p", { class: "note" }, t("contacts.well", { n: contacts.length })),
     h("details", { class: "folded" }, h("summary", {}, t("contacts.all", { n: contacts.length })), rows(contacts)),
   ];
+}
+
+/** The units of which nobody is ever told anything. Who is limited to an area sees only the contacts there. */
+function unheard(contacts) {
+  const told = new Set(contacts.map((one) => one.to));
+  const units = state.me.area ? [] : state.site.units.filter((unit) => !told.has(unit.code));
+  if (!units.length) return null;
+  return h(
+    "details",
+    { class: "folded", id: "unheard" },
+    h("summary", { class: "late" }, t("contacts.unheard", { n: units.length })),
+    h("p", {}, units.map(named).join(comma())),
+  );
 }
 
 const CONTACTS = () => [

@@ -181,6 +181,7 @@ def case_file() -> CaseFile:
         categories=Categories([]),
         exported_at=after(200),
         exported_by="wang",
+        rules={"fishing_ban": Sentence("禁渔区违规垂钓", "Angling in a ban zone")},
         left_out=(("终端 T9 的轨迹", "the track of terminal T9"),),
     )
 

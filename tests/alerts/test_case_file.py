@@ -123,8 +123,19 @@ def test_the_pdf_tells_the_case(case_file: CaseFile, read_picture: Callable[[Any
             "预警立案",
             "派遣T1",
             "现场图片",
+            "禁渔区违规垂钓",
+            "巡护1号(T1)",
         ],
-        "en": ["Casefile", "Testcounty", "Fishinginabanzone:northshore", "Fishery", "Lakeside", "Timeline", "sentT1"],
+        "en": [
+            "Casefile",
+            "Testcounty",
+            "Fishinginabanzone:northshore",
+            "Fishery",
+            "Lakeside",
+            "Timeline",
+            "sentT1",
+            "Anglinginabanzone",
+        ],
     }[lang]
     both = [
         *("PG-20260606-0007", "劝离并登记", "118.880000,31.470000", "两名垂钓人员，已劝离。船主李㛃，证号〔U+1F600〕"),

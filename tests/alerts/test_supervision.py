@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts.categories import Plan
-from alerts.deadline import is_working_day, share, working_time
+from alerts.deadline import share, working_time
+from alerts.holidays import is_working_day
 from alerts.supervision import LEVELS, Clock, Step, after, next_step, steps_due
 from devices.site import CHINA
 

@@ -260,7 +260,7 @@ async def test_a_viewer_is_offered_nothing_that_a_viewer_may_not(ground: Any, op
     page = desk.page
     await desk.log_in(name="looker")
     await page.click("#desk")
-    await expect(page.locator(".desk-menu a")).to_have_text(["Duty matrix"])
+    await expect(page.locator(".desk-menu a")).to_have_text(["Duty matrix", "Assessment"])
     await expect(page.locator("#alert-pick")).to_have_count(0)
     await page.goto(f"{ground.address}/#/backtests")
     await expect(page.locator("#desk-panel")).not_to_be_visible()

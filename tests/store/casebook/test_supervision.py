@@ -273,6 +273,23 @@ async def test_the_letter_says_what_was_known_and_never_changes(
         letter_of(entries, 1, places, kinds)
 
 
+async def test_a_letter_before_the_deadline_does_not_call_the_case_overdue(
+    conn: AsyncConnection, report: Report, site: Site
+) -> None:
+    case = await report()
+    await act(conn, case.id, "open", DESK, now=OPENED)
+    await act(conn, case.id, "ask_extension", DESK, note="会商", data={"until": "1wd"}, now=OPENED)
+    await act(conn, case.id, "grant_extension", CHIEF, now=OPENED)
+    await act(conn, case.id, "urge", CHIEF, note="请快", now=OPENED + timedelta(hours=1))
+    entries = await case_entries(conn, case.id)
+    letter = letter_of(entries, entries[-1].seq, await load_places(conn), Categories(BOOK.categories))
+    zh, en = as_text(letter, "zh"), as_text(letter, "en")
+    assert "逾期" not in zh
+    assert "overdue" not in en.lower()
+    assert "请快" in zh
+    assert "办结时限：2026-11-23 15:19\n" in zh, "two working days was the length of the first deadline"
+
+
 async def test_where_nobody_is_named_the_supervisors_accounts_are(conn: AsyncConnection, report: Report) -> None:
     await conn.execute("DELETE FROM supervisors")
     await conn.execute(
