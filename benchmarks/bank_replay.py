@@ -23,7 +23,7 @@ from devices.readings import SECOND, Rows
 from devices.registry import Registry
 from devices.site import Site, moment
 from devices.site_folder import SiteFolder
-from ingest.packets import Message
+from ingest.messages import Message
 from ingest.pipeline import Pipeline
 from ingest.steps import check_area, check_place, check_time, decode, resolve
 from ingest.work import Work

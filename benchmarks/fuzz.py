@@ -43,7 +43,8 @@ from devices.readings import SECOND
 from devices.registry import Device, Registry
 from ingest import packets
 from ingest.express import express
-from ingest.packets import Message, Parser
+from ingest.messages import Message
+from ingest.packets import Parser
 from ingest.pipeline import STEPS, store
 from ingest.work import Directory, Work
 

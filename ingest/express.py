@@ -9,10 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from devices.codecs.fix_columns import fix_arrays, single_fixes
-from devices.readings import Rows
+from devices.codecs.fix_columns import plain_fixes
 from ingest.work import UNKNOWN, Work
 
 if TYPE_CHECKING:
@@ -23,27 +21,17 @@ CODEC: Final = "patrolgrid"  # whose fixes these are, for the metrics
 
 async def express(pipeline: Pipeline, work: Work) -> None:
     """Plain fixes of known, active devices in their own area, straight to columns. Rejects nothing."""
-    messages, directory = work.messages, pipeline.directory
-    topics = [message.topic for message in messages]
-    devices = directory.own_fixes(topics)
-    known = np.flatnonzero(devices != UNKNOWN).tolist()
-    begins = [messages[index].payload[:1] for index in known]
-    singles = [index for index, begin in zip(known, begins, strict=True) if begin == b"{"]
-    arrays = [index for index, begin in zip(known, begins, strict=True) if begin == b"["]
-    fixes, taken = single_fixes([messages[index].payload for index in singles])
-    origin = np.array(singles, np.intp)[taken]
-    if arrays:
-        several, counts, whole = fix_arrays([messages[index].payload for index in arrays])
-        fixes = np.concatenate([fixes, several])
-        origin = np.concatenate([origin, np.repeat(np.array(arrays, np.intp)[whole], counts)])
-        taken = np.append(taken, whole)
-    _take(work, fixes, origin, devices)
-    gone = set(np.array(singles + arrays, np.intp)[taken].tolist())
-    work.rest = [index for index in range(len(messages)) if index not in gone]
-    work.by_codec[CODEC] += len(gone)
-
-
-def _take(work: Work, fixes: Rows, origin: NDArray[np.intp], devices: NDArray[np.int32]) -> None:
-    received = np.fromiter((message.received for message in work.messages), np.int64, len(work.messages))
-    fixes["device"], fixes["received"] = devices[origin], received[origin]
+    messages = work.messages
+    devices = pipeline.directory.own_fixes(messages.topics)
+    known = np.flatnonzero(devices != UNKNOWN)
+    payloads = messages.payloads
+    if len(known) < len(payloads):
+        payloads = [payloads[index] for index in known.tolist()]
+    fixes, origin = plain_fixes(payloads)
+    origin = known[origin]
+    fixes["device"], fixes["received"] = devices[origin], messages.facts["received"][origin]
     work.express, work.express_origin = fixes, origin
+    rest = np.ones(len(messages), bool)
+    rest[origin] = False
+    work.rest = np.flatnonzero(rest).tolist()
+    work.by_codec[CODEC] += len(messages) - len(work.rest)

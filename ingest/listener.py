@@ -23,10 +23,10 @@ from devices.broker import Broker, brokers
 from devices.codecs import subscriptions
 from ingest import packets
 from ingest.inbox import Inbox
-from ingest.packets import Message
+from ingest.messages import AT_LEAST_ONCE, Message, Messages
 from ingest.session import Refused, Session
 
-__all__ = ["Listener", "Message"]
+__all__ = ["Listener"]
 
 log = structlog.get_logger()
 
@@ -99,7 +99,7 @@ class Listener:
             self._runner.cancel()
             await asyncio.wait([self._runner])
 
-    async def take(self, limit: int, most_bytes: int = 8 << 20) -> list[Message]:
+    async def take(self, limit: int, most_bytes: int = 8 << 20) -> Messages:
         """The messages that have come, in order: at least one, at most ``limit`` or those that reach ``most_bytes``."""
         while True:
             await self._waiting.arrived.wait()
@@ -117,7 +117,9 @@ class Listener:
         """PUBACK those that came on the present connection; the broker will deliver the others again."""
         session = self._session
         if session is not None:
-            session.acknowledge([m.mid for m in messages if m.qos and m.connection == session.number])
+            facts = Messages.of(messages).facts
+            due = (facts["head"] & AT_LEAST_ONCE != 0) & (facts["connection"] == session.number)
+            session.acknowledge(facts["mid"][due])
 
     def follow(self, filters: Sequence[str], without: Sequence[str]) -> None:
         """Go over to other subscriptions, at once where there is a connection: what is new first, then what is not

@@ -23,7 +23,8 @@ from detectors.base import Batch
 from devices.readings import SECOND
 from devices.registry import Registry
 from ingest.express import express
-from ingest.listener import Listener, Message
+from ingest.listener import Listener
+from ingest.messages import Message
 from ingest.steps import check_area, check_place, check_time, decode, join, resolve
 from ingest.work import Directory, Work
 from store.readings import RecordAck, one_per_key, write_batch
@@ -184,7 +185,7 @@ async def store(pipeline: Pipeline, work: Work) -> None:
 async def acknowledge(pipeline: Pipeline, work: Work) -> None:
     """PUBACK every message of the batch."""
     await pipeline.listener.ack(work.messages)
-    oldest = min(message.received for message in work.messages)
+    oldest = int(work.messages.facts["received"].min())
     ACK_LAG.observe(max(0.0, time.time_ns() / 1000 - oldest) / SECOND)
 
 

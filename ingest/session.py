@@ -12,10 +12,12 @@ from collections.abc import Sequence
 from typing import Final, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ingest import packets
 from ingest.inbox import Inbox
-from ingest.packets import Control, Message, Parser, ProtocolError
+from ingest.messages import DUP, Messages
+from ingest.packets import Control, Parser, ProtocolError
 
 COALESCE: Final = 0.003  # seconds of not reading
 ANSWER = 10.0  # seconds in which the broker must answer CONNECT and SUBSCRIBE
@@ -137,10 +139,10 @@ class Session(asyncio.BufferedProtocol):
             elif self._transport is not None:
                 self._transport.write(packets.PING)
 
-    def acknowledge(self, mids: Sequence[int]) -> None:
+    def acknowledge(self, mids: NDArray[np.uint16]) -> None:
         """PUBACK these; without effect on a connection that has ended."""
         self._unacknowledged[mids] = False
-        if mids and self._transport is not None and not self.ended.done():
+        if len(mids) and self._transport is not None and not self.ended.done():
             self._transport.write(packets.pubacks(mids))
 
     def read_on(self) -> None:
@@ -179,19 +181,13 @@ class Session(asyncio.BufferedProtocol):
         if not self.ended.done():
             self.ended.set_result(why)
 
-    def _fresh(self, messages: list[Message]) -> list[Message]:
+    def _fresh(self, messages: Messages) -> Messages:
         """Without what is here already: NATS delivers again, on the same connection, what is not acknowledged in time,
         and a database may be away for longer than that."""
-        here = self._unacknowledged
-        if not any([message.dup for message in messages]):  # noqa: C419  # half the time of a generator
-            here[[message.mid for message in messages if message.qos]] = True
-            return messages
-        fresh = []
-        for message in messages:
-            if not (message.dup and here[message.mid]):
-                here[message.mid] = message.qos > 0
-                fresh.append(message)
-        return fresh
+        mids, here = messages.facts["mid"], self._unacknowledged
+        known = (messages.facts["head"] & DUP != 0) & here[mids]
+        here[mids[mids > 0]] = True
+        return messages.chosen(~known) if known.any() else messages
 
     def _read_on(self) -> None:
         if self._transport is not None and not self._transport.is_closing():

@@ -117,7 +117,7 @@ async def join(pipeline: Pipeline, work: Work) -> None:
 
 async def check_time(pipeline: Pipeline, work: Work) -> None:
     """The device's clock against ours. Rejects: ``time_in_future``, ``time_too_old``."""
-    retained = np.array([message.retained for message in work.messages], bool)
+    retained = work.messages.retained
     for kind in work.kinds:
         ahead = kind.rows["at"] - kind.rows["received"]
         future = ahead > pipeline.future_limit * SECOND

@@ -14,7 +14,7 @@ from detectors.base import Batch
 from devices.codecs.patrolgrid import fix_topic
 from devices.readings import FIX, SAMPLE, SIGHTING, CommandAck, Fix, Rows, Sample, Sighting, rows
 from devices.registry import Registry
-from ingest.listener import Message
+from ingest.messages import Message, Messages
 from store.rejects import Reject
 
 UNKNOWN: Final = -1  # the id of an address that no device has
@@ -91,7 +91,7 @@ class Work:
     """One batch: its messages, what became of them, and the rejects by message. A message has one reject at most."""
 
     def __init__(self, messages: Sequence[Message]) -> None:
-        self.messages = messages
+        self.messages = Messages.of(messages)
         self.by_codec: Counter[str] = Counter()
         self.fixes, self.sightings, self.samples = Kind(FIX), Kind(SIGHTING), Kind(SAMPLE)
         self.acks: list[tuple[int, CommandAck]] = []

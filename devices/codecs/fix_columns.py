@@ -1,127 +1,170 @@
 """Many fixes of the own contract at once: payloads to columns without a call, an object or a loop per fix of our own.
 
-Only what is plain is taken: well-formed, in WGS-84, with numeric times and without an alarm. All else is left for
-:class:`devices.codecs.patrolgrid.PatrolGridCodec`, which takes the same with the same result, and names what is wrong.
+A device sends the same keys in the same order for all its life, so that a payload without its digits is one of a few
+*forms*. Payloads of a known form are nothing but numbers between commas, and the numbers of all of them are parsed as
+one JSON array. A form is known if it is an object, or an array of equal ones, of plain keys with t, lon and lat among
+them. That a number stands behind each colon and nowhere else is made sure of, so no payload can reach into the next.
 
-Single fixes are decoded as one JSON array of all payloads, which costs a third of decoding each. Nothing in one payload
-may then reach into the next: a payload is let in only if it has one opening brace, then quotes, even in number and
-never escaped, then one closing brace. So its object ends within it, and nothing but an object is taken from it.
+Only what is plain is taken: well-formed, in WGS-84, all values numbers, and without an alarm. All else is left for
+:class:`devices.codecs.patrolgrid.PatrolGridCodec`, which takes the same with the same result, and names what is wrong.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from devices.codecs.json_payload import MAX_ELEMENTS, MAX_PAYLOAD, MOST_SECONDS
-from devices.codecs.patrolgrid import FixPayload
 from devices.readings import FIX, NAN, Flag, Rows
 
-_DECODER: Final = msgspec.json.Decoder(list[FixPayload])
-_ERRORS: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-_MEANINGLESS: Final = bytes(byte for byte in range(256) if byte not in b'{}"\\\xff')
-_LEAST: Final = 8  # payloads that are decoded one by one rather than halved again
-_COLUMNS: Final[tuple[tuple[str, Callable[[Any], Any]], ...]] = (
-    ("lon", lambda items: [p.lon for p in items]),
-    ("lat", lambda items: [p.lat for p in items]),
-    ("speed", lambda items: [p.spd for p in items]),
-    ("heading", lambda items: [p.hdg for p in items]),
-    ("accuracy", lambda items: [p.acc for p in items]),
-    ("battery", lambda items: [p.bat for p in items]),
-)
+_RANGES: Final = {  # column and range of each key, as FixPayload has them
+    "t": ("at", -MOST_SECONDS, MOST_SECONDS),
+    "lon": ("lon", -np.inf, np.inf),
+    "lat": ("lat", -np.inf, np.inf),
+    "spd": ("speed", 0.0, 10_000.0),
+    "hdg": ("heading", 0.0, 360.0),
+    "acc": ("accuracy", 0.0, 1e8),
+    "bat": ("battery", 0.0, 100.0),
+}
+_NEEDED: Final = frozenset({"t", "lon", "lat"})
+_TELLING: Final = frozenset({"crs", "sos"})  # keys that make a fix more than its numbers
+_KEY: Final = rb'"([A-Za-z_]+)":'
+_OBJECT: Final = re.compile(rb"\{%b(?:,%b)*\}" % (_KEY, _KEY))
+
+_BORDER: Final = b"\xff"  # between payloads: no JSON text holds this byte
+_NUMERALS: Final = b"0123456789+-."
+_NOT_NUMBERS: Final = bytes(byte for byte in range(256) if byte not in _NUMERALS + b"," + _BORDER)
+_BORDERS_TO_COMMAS: Final = bytes.maketrans(_BORDER, b",")
+_KINDS: Final = bytes(0 if byte in _NUMERALS else 1 if byte == ord(":") else 3 for byte in range(256))
+_COLON_THEN_OTHER, _OTHER_THEN_NUMERAL = 2, 253  # differences of kinds, modulo 256
+_NUMBERS: Final = msgspec.json.Decoder(list[float])
+_KEPT: Final = 8 << 10  # bytes of a form that is remembered
 
 
-def single_fixes(payloads: Sequence[bytes]) -> tuple[Rows, NDArray[np.bool_]]:
-    """The plain fixes among payloads of one fix each: rows of FIX, shape (k,), and which payloads they are, shape (n,).
+class _Form(NamedTuple):
+    """What the payloads of a form have in them."""
 
-    ``device`` and ``received`` of the rows are for the caller to set.
+    keys: tuple[str, ...]  # of each fix, in their order
+    fixes: int
+    flags: int
+
+
+def plain_fixes(payloads: Sequence[bytes]) -> tuple[Rows, NDArray[np.intp]]:
+    """The plain fixes among payloads, rows of FIX, shape (k,), and of each the index of its payload, shape (k,).
+
+    A payload is taken whole or not at all. ``device`` and ``received`` are for the caller to set; the fixes of an array
+    carry :attr:`Flag.BACKFILL`.
     """
-    taken = np.zeros(len(payloads), bool)
-    candidates = _self_contained(payloads)
-    items: list[FixPayload] = []
-    for index, item in zip(candidates, _decoded([payloads[i] for i in candidates]), strict=True):
-        if item is not None and _plain(item):
-            items.append(item)
-            taken[index] = True
-    return _rows(items), taken
+    joined = _joined(payloads)
+    if joined.count(_BORDER) >= max(len(payloads), 1) or max(map(len, payloads), default=0) > MAX_PAYLOAD:
+        sound = [i for i, p in enumerate(payloads) if _BORDER not in p and len(p) <= MAX_PAYLOAD]
+        fixes, origin = plain_fixes([payloads[i] for i in sound])
+        return fixes, np.array(sound, np.intp)[origin]
+    skeletons = joined.translate(None, _NUMERALS).split(_BORDER) if payloads else []
+    number = {skeleton: i for i, skeleton in enumerate(set(skeletons))}
+    forms = [_remembered(skeleton) if len(skeleton) <= _KEPT else _form(skeleton) for skeleton in number]
+    form = np.fromiter(map(number.__getitem__, skeletons), np.intp, len(skeletons))
+    parts = [_of_keys(payloads, keys, forms, form) for keys in {form.keys: None for form in forms if form}]
+    fixes = np.concatenate([np.empty(0, FIX), *(fixes for fixes, _ in parts)])
+    origin = np.concatenate([np.empty(0, np.intp), *(origin for _, origin in parts)])
+    if len(parts) > 1:
+        order = np.argsort(origin, kind="stable")
+        fixes, origin = fixes[order], origin[order]
+    return fixes, origin
 
 
-def fix_arrays(payloads: Sequence[bytes]) -> tuple[Rows, NDArray[np.intp], NDArray[np.bool_]]:
-    """The plain ones among payloads that are arrays: rows of FIX, shape (k,), how many each taken payload has, and
-    which payloads are taken, shape (n,). The rows carry :attr:`Flag.BACKFILL`."""
-    taken = np.zeros(len(payloads), bool)
-    counts: list[int] = []
-    items: list[FixPayload] = []
-    for index, payload in enumerate(payloads):
-        if len(payload) > MAX_PAYLOAD:
-            continue
-        try:
-            some = _DECODER.decode(payload)
-        except _ERRORS:
-            continue
-        if len(some) <= MAX_ELEMENTS and all(map(_plain, some)):
-            items += some
-            counts.append(len(some))
-            taken[index] = True
-    fixes = _rows(items)
-    fixes["flags"] = Flag.BACKFILL
-    return fixes, np.array(counts, np.intp), taken
+def _joined(payloads: Sequence[bytes]) -> bytes:
+    """Payloads with a border between them, and without the space that is no part of a key."""
+    joined = _BORDER.join(payloads)
+    return joined.replace(b": ", b":").replace(b", ", b",") if b" " in joined else joined
 
 
-def _plain(item: FixPayload) -> bool:
-    t = item.t
-    return item.crs == "wgs84" and not item.sos and type(t) is float and -MOST_SECONDS <= t <= MOST_SECONDS
-
-
-def _rows(items: Sequence[FixPayload]) -> Rows:
-    """Columns from decoded payloads."""
-    fixes = np.empty(len(items), FIX)
-    fixes["at"] = np.rint(np.array([p.t for p in items], np.float64) * 1e6)
-    with np.errstate(over="ignore"):  # beyond float4: infinite, as the pipeline's own columns have it
-        for name, column in _COLUMNS:
-            values = column(items)
-            try:
-                fixes[name] = values
-            except TypeError:  # an explicit null
-                fixes[name] = [NAN if value is None else value for value in values]
-    fixes["heading"][fixes["heading"] == 360.0] = 0.0
-    fixes["flags"] = 0
-    return fixes
-
-
-def _self_contained(payloads: Sequence[bytes]) -> list[int]:
-    """The payloads whose object cannot end anywhere but at their end; see the module."""
-    skeletons = b"\xff".join(payloads).translate(None, _MEANINGLESS).split(b"\xff")  # no JSON text holds a byte 255
-    if len(skeletons) != len(payloads):
-        return []
-    return [index for index, skeleton in enumerate(skeletons) if _closed(skeleton)]
-
-
-@lru_cache(maxsize=1 << 10)
-def _closed(skeleton: bytes) -> bool:
-    return len(skeleton) % 2 == 0 and skeleton == b"{" + b'"' * (len(skeleton) - 2) + b"}"
-
-
-def _decoded(payloads: Sequence[bytes]) -> list[FixPayload | None]:
-    """Each payload's fix; None for one that is not. A bad one is found by halving, so a few cost little."""
-    if not payloads:
-        return []
-    try:
-        return list(_DECODER.decode(b"[" + b",".join(payloads) + b"]"))
-    except _ERRORS:
-        if len(payloads) <= _LEAST:
-            return [_alone(payload) for payload in payloads]
-    half = len(payloads) // 2
-    return _decoded(payloads[:half]) + _decoded(payloads[half:])
-
-
-def _alone(payload: bytes) -> FixPayload | None:
-    try:
-        return _DECODER.decode(b"[" + payload + b"]")[0]
-    except _ERRORS:
+def _form(skeleton: bytes) -> _Form | None:
+    """The form that a payload without its numerals has, if it is a plain one."""
+    array = skeleton[:1] == b"["
+    body = skeleton[1:-1] if array else skeleton
+    unit = body[: body.find(b"}") + 1]
+    fixes = (len(body) + 1) // (len(unit) + 1)
+    if fixes > (MAX_ELEMENTS if array else 1) or not _OBJECT.fullmatch(unit):
         return None
+    if skeleton != (b"[" + b",".join([unit] * fixes) + b"]" if array else unit):
+        return None
+    keys = tuple(key.decode() for key in re.findall(_KEY, unit))
+    if len(set(keys)) < len(keys) or not _NEEDED.issubset(keys) or _TELLING.intersection(keys):
+        return None
+    return _Form(keys, fixes, int(Flag.BACKFILL) if array else 0)
+
+
+_remembered: Final = lru_cache(maxsize=1 << 10)(_form)
+
+
+def _of_keys(
+    payloads: Sequence[bytes], keys: tuple[str, ...], forms: Sequence[_Form | None], form: NDArray[np.intp]
+) -> tuple[Rows, NDArray[np.intp]]:
+    """The fixes of all payloads whose form has these keys, and the payload of each, in order; ``form`` is the index of
+    each payload's, shape (n,)."""
+    mine = np.array([f is not None and f.keys == keys for f in forms])
+    which = np.flatnonzero(mine[form])
+    counts, flags = (np.array([getattr(f, name, 0) for f in forms])[form[which]] for name in ("fixes", "flags"))
+    chosen = payloads if len(which) == len(payloads) else [payloads[i] for i in which.tolist()]
+    numbers, good = _numbers(chosen, counts * len(keys))
+    which, counts, flags = which[good], counts[good], flags[good]
+    values = dict(zip(keys, numbers.reshape(-1, len(keys)).T, strict=True))
+    origin = np.repeat(which, counts)
+    plain = _in_range(values)
+    if not plain.all():
+        plain = ~np.isin(origin, origin[~plain])  # a payload is taken whole
+        values = {key: column[plain] for key, column in values.items()}
+    fixes = _rows(values, np.repeat(flags, counts)[plain])
+    return fixes, origin[plain]
+
+
+def _numbers(payloads: Sequence[bytes], counts: NDArray[np.intp]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """The numbers of those payloads of a known form that are JSON, and which these are; ``counts`` of each.
+
+    A bad one spoils all, and is found by halving, so that a few cost little.
+    """
+    parsed = _parsed(_joined(payloads), int(counts.sum()))
+    if parsed is not None:
+        return parsed, np.ones(len(payloads), bool)
+    if len(payloads) == 1:
+        return np.empty(0), np.zeros(1, bool)
+    half = len(payloads) // 2
+    first, second = _numbers(payloads[:half], counts[:half]), _numbers(payloads[half:], counts[half:])
+    return np.concatenate([first[0], second[0]]), np.concatenate([first[1], second[1]])
+
+
+def _parsed(joined: bytes, count: int) -> NDArray[np.float64] | None:
+    """So many numbers out of joined payloads; None if they are not one behind each colon."""
+    kinds = np.frombuffer(joined.translate(_KINDS), np.uint8)
+    turns = kinds[1:] - kinds[:-1]
+    if not kinds[0] or ((turns == _COLON_THEN_OTHER) | (turns == _OTHER_THEN_NUMERAL)).any():
+        return None
+    try:
+        numbers = _NUMBERS.decode(b"[%b]" % joined.translate(_BORDERS_TO_COMMAS, _NOT_NUMBERS))
+    except msgspec.MsgspecError:
+        return None
+    return np.fromiter(numbers, np.float64, count) if len(numbers) == count else None
+
+
+def _in_range(values: Mapping[str, NDArray[np.float64]]) -> NDArray[np.bool_]:
+    good = np.ones(len(values["t"]), bool)
+    for key, (_, least, most) in _RANGES.items():
+        if key in values:
+            good &= (values[key] >= least) & (values[key] <= most)
+    return good
+
+
+def _rows(values: Mapping[str, NDArray[np.float64]], flags: NDArray[np.intp]) -> Rows:
+    fixes = np.empty(len(flags), FIX)
+    for key, (column, _, _) in _RANGES.items():
+        fixes[column] = values.get(key, NAN) if key != "t" else np.rint(values["t"] * 1e6)
+    fixes["heading"][fixes["heading"] == 360.0] = 0.0
+    fixes["flags"] = flags
+    return fixes

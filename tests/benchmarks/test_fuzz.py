@@ -9,7 +9,7 @@ import pytest
 from benchmarks import fuzz
 from devices.codec import Undecodable
 from devices.codecs.patrolgrid import PatrolGridCodec
-from ingest.packets import Message
+from ingest.messages import Message
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

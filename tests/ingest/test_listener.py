@@ -10,7 +10,8 @@ import aiomqtt
 import pytest
 
 from ingest import listener as listener_module
-from ingest.listener import Listener, Message
+from ingest.listener import Listener
+from ingest.messages import Message
 
 BASE = "pg/v1/320118001000/T-1"
 

@@ -16,7 +16,8 @@ import uvloop
 from devices.broker import brokers
 from ingest import listener as listener_module
 from ingest import packets, session
-from ingest.listener import Listener, Message, pause_after
+from ingest.listener import Listener, pause_after
+from ingest.messages import Message
 
 BASE = "pg/v1/320118001000/T-1"
 Play = Callable[["Guest"], Awaitable[None]]

@@ -10,7 +10,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ingest import packets
-from ingest.packets import Control, Message, Parser
+from ingest.messages import Message
+from ingest.packets import Control, Parser
 
 MOST = 3_000  # bytes of a PUBLISH that is kept, in these tests
 
@@ -27,7 +28,18 @@ controls = st.sampled_from(
     [b"\x20\x02\x00\x00", b"\x20\x02\x01\x00", b"\x20\x02\x00\x05", b"\xd0\x00", b"\x90\x04\x00\x01\x01\x80",
      b"\xb0\x02\x00\x01", b"\x40\x02\x00\x07", b"\x90\x81\x01" + b"\0\1" + b"\1" * 127]
 )  # fmt: skip
-streams = st.lists(publishes | controls, max_size=12).map(b"".join)
+plain = st.builds(
+    packets.publish,
+    st.sampled_from(["pg/v1/a/T1/fix", "pg/v1/a/T2/fix", "x", ""]),
+    st.binary(max_size=8) | st.just(b"y" * 150),
+    st.integers(1, 65_535),
+    dup=st.booleans(),
+)
+broken = st.sampled_from(
+    [b"\x32\x00", b"\x32\x03\x00\x01a", b"\x32\x05\x00\x01a\x00\x00", b"\x32\x85\x00\x00\x01a\x00\x01"]
+)
+runs = st.lists(plain, min_size=8, max_size=40).map(b"".join)
+streams = st.lists(publishes | controls | runs, max_size=12).map(b"".join)
 
 
 def parsed(pieces: Sequence[bytes]) -> tuple[list[Message], list[Control], str]:
@@ -52,6 +64,13 @@ def test_a_stream_gives_the_same_packets_however_it_is_cut(stream: bytes, places
     whole = parsed([stream])
     assert whole[2] == "None"
     assert parsed(cut(stream, places)) == whole
+
+
+@given(runs, broken, runs)
+def test_a_run_is_taken_up_to_what_is_wrong_in_it(before: bytes, bad: bytes, after: bytes) -> None:
+    whole, one_by_one = parsed([before + bad + after]), parsed([bytes((byte,)) for byte in before + bad + after])
+    assert whole == one_by_one
+    assert len(whole[0]) >= 8
 
 
 @settings(max_examples=30)
@@ -117,7 +136,7 @@ def test_what_no_broker_may_send_breaks_the_stream_but_not_what_came_before(data
     messages, _ = parser.feed(packets.publish("a", b"before", 5) + data)
     assert [m.payload for m in messages] == [b"before"]
     assert says in str(parser.broken)
-    assert parser.feed(packets.publish("a", b"after", 6)) == ([], [])
+    assert [len(part) for part in parser.feed(packets.publish("a", b"after", 6))] == [0, 0]
 
 
 def test_an_oversized_publish_is_skipped_without_being_held() -> None:
@@ -129,10 +148,10 @@ def test_an_oversized_publish_is_skipped_without_being_held() -> None:
     tracemalloc.start()
     messages, _ = parser.feed(head[:1] + length + head[2:])
     for _ in range(size // len(piece)):
-        assert parser.feed(piece) == ([], [])
+        assert [len(part) for part in parser.feed(piece)] == [0, 0]
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert messages == [Message("pg/v1/a/b/fix", b"", 0, 7, 0, 1, False, False, size)]
+    assert list(messages) == [Message("pg/v1/a/b/fix", b"", 0, 7, 0, 1, False, False, size)]
     assert peak < 1 << 20
     assert [m.payload for m in parser.feed(packets.publish("a", b"after", 8))[0]] == [b"after"]
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from devices.readings import SECOND, Flag
 from devices.registry import Registry
 from ingest.express import express
-from ingest.listener import Message
+from ingest.messages import Message
 from ingest.pipeline import STEPS, Step, store
 from ingest.work import Directory, Work
 

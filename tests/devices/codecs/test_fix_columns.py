@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from devices.codec import Undecodable
-from devices.codecs.fix_columns import fix_arrays, single_fixes
+from devices.codecs.fix_columns import plain_fixes
 from devices.codecs.patrolgrid import PatrolGridCodec
 from devices.readings import FIX, Fix, Rows, rows
 
@@ -33,7 +33,7 @@ FIELDS = st.fixed_dictionaries(
         "x": st.one_of(st.text(max_size=5), st.lists(st.integers(), max_size=2), st.dictionaries(st.text(), st.none())),
     },
 )
-PLAIN = b'{"t": 1732230000.123, "lon": 118.88, "lat": 31.47, "spd": 1.2, "hdg": 360, "acc": null, "bat": 88}'
+PLAIN = b'{"t": 1732230000.123, "lon": 118.88, "lat": 31.47, "spd": 1.2, "hdg": 360, "acc": 4.5, "bat": 88}'
 FRAGMENTS = st.sampled_from(
     [b"{", b"}", b"[", b"]", b",", b'"', b"\\", b":", b"1", b'"t":1', b'"lon":1', b'"lat":1', b"null", b"\xff", b" "]
 )
@@ -64,48 +64,70 @@ def same(taken: Rows, wanted: Rows) -> None:
             np.testing.assert_array_equal(taken[name], wanted[name], name)
 
 
+def taken_by(payloads: list[bytes]) -> set[int]:
+    """Which payloads are taken, each with the fixes that the codec makes of it and in their order."""
+    fixes, origin = plain_fixes(payloads)
+    assert len(fixes) == len(origin)
+    assert (np.diff(origin) >= 0).all()
+    for index in set(origin.tolist()):
+        wanted = by_codec(payloads[index])
+        assert wanted is not None, payloads[index]
+        same(fixes[origin == index], wanted)
+    return set(origin.tolist())
+
+
 @given(PAYLOADS)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=400, deadline=None)
 @example([b'{"t":1,"lon":1,"lat":1,"x":[0', b'{"a":1}]}', b'{"t":1,"lon":1,"lat":1},{"t":2,"lon":2,"lat":2}'])
 @example([b'{"t":1,"lon":1,"lat":1,"x":"}', b'","t":2,"lon":2,"lat":2}'])
 @example([b'{"t":1,"lon":1,"lat":1,"x":"\\"}', b'{"t":2,"lon":2,"lat":2}"}'])
 @example([b'{"t":1,"lon":1,"lat":1}\n', b' {"t":2,"lon":2,"lat":2}', b"", PLAIN])
-def test_single_fixes_are_as_the_codec_has_them(payloads: list[bytes]) -> None:
-    fixes, taken = single_fixes(payloads)
-    assert len(fixes) == taken.sum()
-    for place, index in enumerate(np.flatnonzero(taken)):
-        wanted = by_codec(payloads[index])
-        assert wanted is not None, payloads[index]
-        assert len(wanted) == 1
-        same(fixes[place : place + 1], wanted)
+@example([b'5{"t":1,"lon":1,"lat":1}', PLAIN])
+@example([PLAIN, b'{"t":1,"lon":1,"lat":1}5', b'{"t":1,"lon":1,"lat":1}'])
+@example([b'{"t":1 2,"lon":,"lat":1}', b'{"t1":1,"lon":1,"lat":1}', b'{"t":,"lon":1,"lat":1}'])
+@example([b'{"t":1,"lon":,"lat":1}', b'{"t":1,"lon":2,"lat":1 7}', b'{"t 1":,"lon":1,"lat":1}'])
+@example([b'{"t":1,"lon":1,"lat":1,"t":2}', b'{"t":1.2.3,"lon":1,"lat":1}', b'{"t":01,"lon":+1,"lat":.1}'])
+@example([b'{"lat":1,"lon":2,"t":3}', PLAIN, b'{"lat":4,"lon":5,"t":6}', b'[{"lat":1,"lon":2,"t":3}]'])
+def test_what_is_taken_is_as_the_codec_has_it(payloads: list[bytes]) -> None:
+    taken_by(payloads)
 
 
 @given(st.lists(st.one_of(PAYLOADS.map(lambda some: b"[" + b",".join(some) + b"]"), BROKEN), max_size=6))
-@settings(max_examples=150, deadline=None)
-def test_arrays_are_as_the_codec_has_them(payloads: list[bytes]) -> None:
-    fixes, counts, taken = fix_arrays(payloads)
-    assert len(counts) == taken.sum()
-    assert len(fixes) == counts.sum()
-    ends = np.cumsum(counts)
-    for count, end, index in zip(counts, ends, np.flatnonzero(taken), strict=True):
-        wanted = by_codec(payloads[index])
-        assert wanted is not None, payloads[index]
-        assert len(wanted) == count
-        same(fixes[end - count : end], wanted)
+@settings(max_examples=200, deadline=None)
+@example([b"[]", b"[,]", b"[" + PLAIN + b"]", b"[" + PLAIN + b",]", b"[" + PLAIN + PLAIN + b"]", b"[" + PLAIN])
+@example([b"[" + PLAIN + b", " + PLAIN + b"]", b'[{"t":1,"lon":1,"lat":1},{"lon":1,"t":1,"lat":1}]'])
+def test_arrays_too(payloads: list[bytes]) -> None:
+    taken_by(payloads)
 
 
 @pytest.mark.parametrize(
-    "bad", [b"{}", b"null", b'{"t":1e12,"lon":1,"lat":1}', b'{"t":1,"lon":1,"lat":1,"spd":-1}', b"\xff"]
+    "bad",
+    [
+        b"{}",
+        b"null",
+        b'{"t":1e12,"lon":1,"lat":1}',
+        b'{"t":1,"lon":1,"lat":1,"spd":-1}',
+        b"\xff",
+        PLAIN.replace(b"88}", b"8.8.8}"),
+        b"[" + PLAIN + b"," + PLAIN.replace(b"1.2", b"-12") + b"]",
+        b" " * (1 << 20) + PLAIN,
+    ],
 )
 def test_one_bad_payload_leaves_the_others_in_the_lane(bad: bytes) -> None:
     payloads = [PLAIN] * 50
     payloads[17] = bad
-    fixes, taken = single_fixes(payloads)
-    if bad != b"\xff":  # a byte that no JSON text holds: then all take the long way
-        assert not taken[17]
-        assert taken.sum() == len(fixes) == 49
+    assert taken_by(payloads) == set(range(50)) - {17}
 
 
 def test_plain_ones_are_all_taken() -> None:
-    assert single_fixes([PLAIN] * 40)[1].all()
-    assert fix_arrays([b"[" + PLAIN + b"," + PLAIN + b"]"] * 3)[2].all()
+    close = PLAIN.replace(b" ", b"")
+    array = b"[" + PLAIN + b"," + PLAIN + b"]"
+    more = close.replace(b"}", b',"sat":9}')
+    assert taken_by([PLAIN, close, array, more] * 40) == set(range(160))
+    assert taken_by([b"[" + b",".join([close] * 2_000) + b"]"]) == {0}
+    assert taken_by([]) == set()
+
+
+def test_what_says_more_than_numbers_takes_the_long_way() -> None:
+    said = [b'"crs":"wgs84"', b'"sos":false', b'"hdg":null', b'"crs":1']
+    assert taken_by([PLAIN[:-1] + b"," + more + b"}" for more in said]) == set()
