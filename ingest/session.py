@@ -185,9 +185,15 @@ class Session(asyncio.BufferedProtocol):
         """Without what is here already: NATS delivers again, on the same connection, what is not acknowledged in time,
         and a database may be away for longer than that."""
         mids, here = messages.facts["mid"], self._unacknowledged
-        known = (messages.facts["head"] & DUP != 0) & here[mids]
-        here[mids[mids > 0]] = True
-        return messages.chosen(~known) if known.any() else messages
+        again = messages.facts["head"] & DUP != 0
+        if not again.any():
+            here[mids[mids > 0]] = True
+            return messages
+        fresh = np.ones(len(messages), bool)
+        for index, (mid, dup) in enumerate(zip(mids.tolist(), again.tolist(), strict=True)):
+            fresh[index] = not (dup and here[mid])
+            here[mid] = mid > 0
+        return messages.chosen(fresh)
 
     def _read_on(self) -> None:
         if self._transport is not None and not self._transport.is_closing():
