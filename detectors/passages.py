@@ -28,6 +28,14 @@ class Spot(NamedTuple):
     lat: float
 
 
+class Touch(NamedTuple):
+    """How a way touches a zone."""
+
+    zone: int  # index
+    was: bool  # whether the zone holds its begin
+    comes: bool  # and its end
+
+
 class Passage(NamedTuple):
     """A device's way through a zone, from a fix before it to one behind it."""
 
@@ -55,6 +63,7 @@ class Passages:
 
     def __post_init__(self) -> None:
         self._shapes = np.array([zone.geometry for zone in self.zones], dtype=object)
+        self._solid = shapely.area(self._shapes) > 0
         shapely.prepare(self._shapes)
         self._tree = shapely.STRtree(self._shapes)
         self._index = ZoneIndex(self.zones)  # for its box
@@ -118,20 +127,25 @@ class Passages:
             which, device, at = which[order], device[order], at[order]
         return device, at, fixes["lon"][which], fixes["lat"][which]
 
-    def _through(self, ways: Ids, lon0: Floats, lat0: Floats, lon: Floats, lat: Floats) -> dict[int, list[int]]:
-        """Of some ways (indices) those that touch zones, and which (indices)."""
-        found: dict[int, list[int]] = {}
+    def _through(self, ways: Ids, lon0: Floats, lat0: Floats, lon: Floats, lat: Floats) -> dict[int, list[Touch]]:
+        """Of some ways (indices) those that touch zones, and how."""
+        found: dict[int, list[Touch]] = {}
         if not len(ways):
             return found
         ends = np.stack([lon0[ways], lat0[ways], lon[ways], lat[ways]], axis=1).reshape(-1, 2, 2)
         lines = np.asarray(shapely.linestrings(ends))
         way, zone = self._tree.query(lines)
         touch = shapely.intersects(self._shapes[zone], lines[way])  # the zones are prepared, the ways are not
-        for i, z in zip(ways[way[touch]].tolist(), zone[touch].tolist(), strict=True):
-            found.setdefault(i, []).append(z)
+        way, zone = ways[way[touch]], zone[touch]
+        holds = [
+            self._solid[zone] & shapely.intersects_xy(self._shapes[zone], x[way], y[way])
+            for x, y in ((lon0, lat0), (lon, lat))
+        ]
+        for i, z, *ends_held in zip(way.tolist(), zone.tolist(), *(held.tolist() for held in holds), strict=True):
+            found.setdefault(i, []).append(Touch(z, *ends_held))
         return found
 
-    def _way(self, device: int, before: Spot, now: Spot, touched: Iterable[int]) -> list[Passage]:
+    def _way(self, device: int, before: Spot, now: Spot, touched: Iterable[Touch]) -> list[Passage]:
         """One long way and the zones that it touches, or the first fix after a passage."""
         sure, wrong = [], set()
         for key in [key for key in self.unsure if key[0] == device]:
@@ -140,10 +154,11 @@ class Passages:
                 wrong.add(passage.zone.code)  # one fix was, and nobody went through
             else:
                 sure.append(passage)
-        for zone in (self.zones[i] for i in touched):
+        for index, was, comes in touched:
+            zone = self.zones[index]
             if zone.code in wrong:
                 continue
-            key, was, comes = (device, zone.code), _holds(zone, before), _holds(zone, now)
+            key = (device, zone.code)
             start = self.entering.pop(key, None) if was else before
             if comes:
                 if not was:

@@ -221,23 +221,25 @@ class Visits:
 
     def _tell(self, state: State, runs: Rows, known: Rows) -> list[Visit]:
         """The visits that the runs begin and end; notes in ``known`` when each pair was entered."""
-        visits = []
-        for i in _turning(runs, known["entered"] > NEVER).tolist():
-            run, pair = runs[i], int(runs["pair"][i])
-            device, zone = divmod(int(known["key"][pair]), len(state.index.zones))
-            code, entered, begin = state.index.zones[zone].code, int(known["entered"][pair]), int(run["begin"])
-            if run["gap"] and entered > NEVER:
+        visits, zones = [], state.index.zones
+        keys, entered_at = known["key"], known["entered"]
+        turning = _turning(runs, entered_at > NEVER)
+        for i, run in zip(turning.tolist(), runs.take(turning).tolist(), strict=True):
+            pair, inside, begin, settled, gap, previous = run
+            device, zone = divmod(int(keys[pair]), len(zones))
+            code, entered = zones[zone].code, int(entered_at[pair])
+            if gap and entered > NEVER:
                 before = runs[i - 1] if i and runs["pair"][i - 1] == pair else known[pair]
-                left = int(run["previous"] if before["inside"] else before["begin"])
+                left = previous if before["inside"] else int(before["begin"])
                 visits.append(Visit(device, code, entered, left))
                 entered = NEVER
-            if run["settled"] and run["inside"] and entered == NEVER:
+            if settled and inside and entered == NEVER:
                 entered = begin
                 visits.append(Visit(device, code, entered, None))
-            elif run["settled"] and not run["inside"] and entered > NEVER:
+            elif settled and not inside and entered > NEVER:
                 visits.append(Visit(device, code, entered, begin))
                 entered = NEVER
-            known["entered"][pair] = entered
+            entered_at[pair] = entered
         return visits
 
     def _known(self, state: State, keys: NDArray[np.int64]) -> Rows:
@@ -253,7 +255,7 @@ class Visits:
         place = np.searchsorted(state.pairs["key"], keys)
         there = place < len(state.pairs)
         there[there] = state.pairs["key"][place[there]] == keys[there]
-        known[there] = state.pairs[place[there]]
+        _raw(known)[there] = _raw(state.pairs).take(place[there])
         return known
 
     def _keep(self, state: State, known: Rows) -> None:
@@ -263,11 +265,13 @@ class Visits:
         there = place < len(pairs)
         there[there] = pairs["key"][place[there]] == known["key"][there]
         keep = (known["entered"] > NEVER) | known["inside"]
-        pairs[place[there & keep]] = known[there & keep]
-        gone, new = place[there & ~keep], known[~there & keep]
+        _raw(pairs)[place[there & keep]] = _raw(known).compress(there & keep)
+        gone, new = place[there & ~keep], _raw(known).compress(~there & keep)
         if len(gone) or len(new):  # seldom: somebody comes to a zone or has left it
-            kept = np.append(np.delete(pairs, gone), new)
-            state.pairs = kept[np.argsort(kept["key"])]
+            stays = np.ones(len(pairs), bool)
+            stays[gone] = False
+            kept = np.concatenate([_raw(pairs).compress(stays), new])
+            state.pairs = kept.take(np.argsort(kept.view(PAIR)["key"])).view(PAIR)
 
     def _move(self, state: State, site: Site) -> None:
         """Take a changed site: the pairs of zones that are still there stay."""
@@ -309,6 +313,11 @@ def _turning(runs: Rows, entered: NDArray[np.bool_]) -> Ids:
     if runs["gap"].any():
         turns |= np.isin(runs["pair"], runs["pair"][runs["gap"]]) & (runs["settled"] | runs["gap"])
     return np.flatnonzero(turns)
+
+
+def _raw(pairs: Rows) -> Rows:
+    """The same rows as plain bytes: NumPy copies structured rows field by field, which takes many times as long."""
+    return pairs.view(np.dtype((np.void, pairs.dtype.itemsize)))
 
 
 def _distinct(keys: NDArray[np.int64]) -> NDArray[np.int64]:
