@@ -1,6 +1,6 @@
 """Who passed through a zone faster than his fixes show it: the way between two fixes leads through, no fix lies inside.
 
-Only ways longer than some metres are looked at, so that those on foot cost nothing: they are seen inside.
+Only ways that are long or fast are looked at, so that those on foot cost nothing: they are seen inside.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from devices.readings import SECOND, Rows
 from devices.site import Zone
 
 NEVER: Final = -(1 << 62)
+FAST: Final = 2.5  # m/s: who is slower is long enough inside to be seen there
+SHORTEST: Final = 0.1  # of the depth: shorter ways may be the receiver's noise
 
 
 class Spot(NamedTuple):
@@ -89,13 +91,15 @@ class Passages:
             for own, new in ((self.at, at), (self.lon, lon), (self.lat, lat))
         )
         last = np.append(first[1:], True)
-        soon = at - before_at <= int(self.join * SECOND)
+        took = at - before_at
+        soon = took <= int(self.join * SECOND)
         # A receiver's first fix after a pause is often far off: a way that begins with it is not believed.
         doubtful = np.where(first, self.lone[device], np.append(False, ~soon[:-1]))
         for own, new in ((self.at, at), (self.lon, lon), (self.lat, lat), (self.lone, ~soon)):
             own[device[last]] = new[last]
         east = (lon - before_lon) * np.cos(np.radians(lat))
-        moved = soon & ~doubtful & (east * east + (lat - before_lat) ** 2 >= (self.depth / DEGREE) ** 2)
+        far = np.clip(took * (FAST / SECOND), SHORTEST * self.depth, self.depth) / DEGREE
+        moved = soon & ~doubtful & (east * east + (lat - before_lat) ** 2 >= far * far)
         moved &= self._index.near_any(lon, lat, 5_000.0)
         touched = self._through(np.flatnonzero(moved), before_lon, before_lat, lon, lat)
         matter = set(touched)

@@ -139,6 +139,14 @@ def test_a_boat_with_a_fix_or_two_inside_is_seen_too() -> None:
         assert len(watch(way(2, range(start, 500, 40)))) == 1, start
 
 
+@given(st.floats(4.0, 25.0), st.sampled_from([1.0, 2.0, 5.0, 10.0]), st.floats(0.0, 1.0))
+@settings(max_examples=60, deadline=None)
+def test_whoever_rides_through_is_seen_however_short_his_steps_are(pace: float, every: float, phase: float) -> None:
+    step = pace * every
+    found = watch(way(1, np.arange((phase - 4) * step - 100, 100 + 4 * step, step), every=every))
+    assert {f.zone for f in found} == {"R"}, "entered, or passed through"
+
+
 def test_one_wrong_fix_beyond_the_zone_is_nobody() -> None:
     assert watch(way(2, [-60, -62, -61, 130, -60, -63, -64])) == []
     assert watch(way(2, [-60, -62, -61, 30, -60, -63, -64])) == []
