@@ -36,7 +36,7 @@ class Beat(NamedTuple):
 
     at: int
     apart: float  # m
-    blur: float  # m by which the receivers may be off, both together
+    error: float  # m by which two receivers in one place may tell different places: root of the sum of squares
     moved: float  # m
     lon: float
     lat: float
@@ -48,6 +48,8 @@ class Pair(NamedTuple):
     devices: tuple[int, int]
     since: int
     beats: tuple[Beat, ...]
+    apart: float  # m on average
+    limit: float  # m
 
 
 @dataclass(slots=True)
@@ -107,12 +109,14 @@ class Walking:
 
 @dataclass(frozen=True, slots=True)
 class Company:
-    """``beats`` in a row within ``near`` m, on average within ``mean`` m, over ``way`` m, are one person's doing. Where
-    receivers are poor, twice and once the sum of their accuracies count instead."""
+    """``beats`` in a row within ``near`` m (or twice the sum of the accuracies, where receivers are poor), on average
+    no farther apart than ``errors`` times what the receivers' own errors explain (or ``mean`` m), over ``way`` m, are
+    one person's doing. Two people rarely stay so close for so long."""
 
     beats: int
     near: float
     mean: float
+    errors: float
     way: float
     renew: int  # µs
     longest: int  # µs
@@ -134,13 +138,13 @@ class Company:
         here = np.flatnonzero(moves & (moved <= PACE * BEAT))
         one, other = (here[k] for k in self._near(lon[here], lat[here]))
         apart = _metres(lon[one], lat[one], lon[other], lat[other])
-        blur = accuracy[one] + accuracy[other]
+        blur, error = accuracy[one] + accuracy[other], np.hypot(accuracy[one], accuracy[other])
         strangers = (crew[device[one]] < 0) | (crew[device[one]] != crew[device[other]])
         for k in np.flatnonzero((apart <= np.clip(2 * blur, self.near, MOST)) & strangers).tolist():
             i, j = int(one[k]), int(other[k])
             pair = min(int(device[i]), int(device[j])), max(int(device[i]), int(device[j]))
             middle = float(lon[i] + lon[j]) / 2, float(lat[i] + lat[j]) / 2
-            beat = Beat(at, float(apart[k]), float(blur[k]), float(moved[i] + moved[j]) / 2, *middle)
+            beat = Beat(at, float(apart[k]), float(error[k]), float(moved[i] + moved[j]) / 2, *middle)
             yield from self._together(state, pair, beat)
 
     def _near(self, lon: Floats, lat: Floats) -> tuple[Ids, Ids]:
@@ -187,13 +191,13 @@ class Company:
         if len(chain.beats) < self.beats:
             return
         apart = sum(b.apart for b in chain.beats) / self.beats
-        blur = sum(b.blur for b in chain.beats) / self.beats
-        if apart > max(self.mean, blur) or sum(b.moved for b in chain.beats) < self.way:
+        limit = max(self.mean, self.errors * sum(b.error for b in chain.beats) / self.beats)
+        if apart > limit or sum(b.moved for b in chain.beats) < self.way:
             return
         bucket = beat.at // self.renew
         if chain.told != bucket:
             chain.told = bucket
-            yield Pair(pair, max(chain.begin, beat.at - self.longest), tuple(chain.beats))
+            yield Pair(pair, max(chain.begin, beat.at - self.longest), tuple(chain.beats), apart, limit)
 
 
 def _some(columns: Sequence[NDArray[Any]], which: Mask) -> Places:

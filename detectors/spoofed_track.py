@@ -53,8 +53,9 @@ class SpoofedTrack:
     where a speed is reported, faster than twice that and what a leg leaves time to speed up; and still over there after
     ``settle`` s and ``confirm`` fixes. *Frozen*: for ``frozen`` s no step of more than ``noise`` m while a speed of
     ``pace`` m/s or more is reported; or for ``same`` s not one digit changes, at no station and not charging. *Two in
-    one pocket*: two terminals on the way at a walking pace within ``near`` m at every other minute of ``together`` s,
-    on average within ``mean`` m (more where both say that they are not exact), over ``way`` m. *Replay*: ``figures`` or
+    one pocket*: two terminals on the way at a walking pace within ``near`` m at every other minute of ``together`` s
+    (more where both say that they are not exact), on average no farther apart than ``errors`` times what the errors of
+    both receivers explain (or ``mean`` m), over ``way`` m. *Replay*: ``figures`` or
     more equal figures (three steps to the digit) in the same order over ``least`` s and ``copied`` m as between
     ``after`` and ``remember`` s before, of whatever device. Each is told when it is certain and in every ``renew`` s
     while it goes on, with a beginning of ``longest`` s before at most.
@@ -95,9 +96,10 @@ class SpoofedTrack:
     pace: float = 0.6  # m/s
     noise: float = 3.0  # m
     same: float = 900.0  # s
-    together: float = 720.0  # s
+    together: float = 1200.0  # s
     near: float = 40.0  # m
-    mean: float = 25.0  # m
+    mean: float = 8.0  # m
+    errors: float = 1.35  # times what both receivers' errors explain
     way: float = 400.0  # m
     figures: int = 6
     least: float = 120.0  # s
@@ -109,7 +111,7 @@ class SpoofedTrack:
 
     def __post_init__(self) -> None:
         above = ("accuracy", "foot", "bike", "car", "boat", "far", "frozen", "pace", "noise", "same", "together")
-        check_above(self, 0, *above, "near", "mean", "way", "copied", "after", "remember", "renew", "longest")
+        check_above(self, 0, *above, "near", "mean", "errors", "way", "copied", "after", "remember", "renew", "longest")
         check_from(self, 0, "settle", "least")
         check_from(self, 2, "confirm", "figures")
         check_order(self, "after", "remember")
@@ -162,7 +164,7 @@ class SpoofedTrack:
     def _company(self) -> Company:
         beats = max(2, round(self.together / BEAT))
         renew, longest = self._spans("renew", "longest")
-        return Company(beats, self.near, self.mean, self.way, renew, longest, min(300 * SECOND, longest))
+        return Company(beats, self.near, self.mean, self.errors, self.way, renew, longest, min(300 * SECOND, longest))
 
     def _spans(self, *names: str) -> list[int]:
         return [int(getattr(self, name) * SECOND) for name in names]
@@ -255,9 +257,8 @@ class SpoofedTrack:
         if len(state.stations.pairs(np.array([last.lon]), np.array([last.lat]))[0]):
             return []
         lasted, moved = (until - pair.since) / SECOND, sum(beat.moved for beat in pair.beats)
-        apart, where = sum(b.apart for b in pair.beats) / len(pair.beats), whereabouts(site, last.lon, last.lat, area)
+        apart, limit, where = pair.apart, pair.limit, whereabouts(site, last.lon, last.lat, area)
         way, when = length(moved), clock(pair.since)
-        limit = max(self.mean, sum(b.blur for b in pair.beats) / len(pair.beats))
         sentence = Sentence(
             f"{name.zh}与{second.zh}的终端{span(lasted).zh}来同行，近来{way.zh}平均相距{apart:.0f}米（阈值{limit:.0f}米），"
             f"疑由一人携带，在{where.zh}，{when.zh}起。",

@@ -222,10 +222,15 @@ def test_two_terminals_on_one_way_for_long() -> None:
     assert what(found) == {"pair"}
     assert {f.subject for f in found} == {"T1+T2"}
     assert found[0].evidence["numbers"]["apart_m"] < 15
-    assert 720 <= (found[0].until - found[0].since) / SECOND <= 840
+    assert 1200 <= (found[0].until - found[0].since) / SECOND <= 1320
     assert "Terminal 1 and Terminal 2 have gone together for" in found[0].sentence.en
     assert "疑由一人携带" in found[0].sentence.zh
     assert not found[0].suspects, "where they were is true"
+
+
+def test_two_who_go_side_by_side_for_a_while_or_at_a_distance_are_two() -> None:
+    assert find(pocket(1000)) == []
+    assert find(pocket(3600, sigma=3.0, apart=15.0)) == []
 
 
 def test_poor_receivers_in_one_pocket() -> None:
