@@ -21,7 +21,8 @@ from detectors.base import Batch, reads
 from devices.readings import FIX, SAMPLE, SECOND, SIGHTING, Rows, rows
 from devices.site import Site, micros
 from server.fold import KINDS, Fold, last_received
-from server.watch import AHEAD, SETTLED
+from server.refill import AHEAD
+from server.watch import SETTLED
 from store.alerts import storable
 from store.stretches import last_before, stretch
 from store.visits import visits_spanning

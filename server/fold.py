@@ -76,8 +76,16 @@ class LateReadings:
         """Note late rows of one kind."""
         for device in np.unique(rows["device"]).tolist():
             at = rows["at"][rows["device"] == device]
-            since, until = self.spans.get(device, (int(at.min()), int(at.max())))
-            self.spans[device] = (min(since, int(at.min())), max(until, int(at.max())))
+            self._widen(device, int(at.min()), int(at.max()))
+
+    def merge(self, other: LateReadings) -> None:
+        """Note what another has noted."""
+        for device, span in other.spans.items():
+            self._widen(device, *span)
+
+    def _widen(self, device: int, since: int, until: int) -> None:
+        first, last = self.spans.get(device, (since, until))
+        self.spans[device] = (min(first, since), max(last, until))
 
     def groups(self, apart: int) -> list[LateGroup]:
         """The devices whose spans overlap or lie at most ``apart`` µs from each other, in order of time."""
@@ -92,24 +100,31 @@ class LateReadings:
 
 
 class Fold:
-    """The state of all active rules' detectors and of the visits, on one site."""
+    """The state of all active rules' detectors and of the visits, on one site.
 
-    def __init__(self, site: Site, rules: Sequence[Rule]) -> None:
+    Without ``derives`` the visits are another fold's: they are stored by the time of :meth:`recall`, and come with each
+    batch afterwards.
+    """
+
+    def __init__(self, site: Site, rules: Sequence[Rule], *, derives: bool = True) -> None:
         self.site = site
+        self.derives = derives
         self.rules = [rule for rule in rules if rule.active]
         self.watchers = [Watcher.fresh(rule, build_detector(rule), site) for rule in self.rules]
         self.visits = Visits()
         self.stays = self.visits.start(site)
         self.told: list[Visit] = []
         """The visits told since somebody emptied the list: for the store."""
+        self.visited: Rows = rows(VISIT)
+        """The visits of the last step."""
         self.late: dict[str, LateReadings] = {}
         self._newest = {kind: np.zeros(site.registry.size, np.int64) for kind in KINDS}
 
-    def step(self, batch: Batch, now: int) -> list[Found]:
+    def step(self, batch: Batch, now: int, visits: Rows | None = None) -> list[Found]:
         """One live step of every detector. Late rows go to those that follow reception, and are noted in
-        :attr:`late` for the others; ``now`` is UTC µs."""
+        :attr:`late` for the others; ``now`` is UTC µs. ``visits``: those of another fold, of dtype VISIT."""
         punctual = self._punctual(batch)
-        visits = self._visit_rows(punctual)
+        self.visited = visits = self._visit_rows(punctual) if visits is None else visits
         everything = Batch(batch.fixes, batch.sightings, batch.samples, visits)
         punctual = Batch(punctual.fixes, punctual.sightings, punctual.samples, visits)
         return self._each(self.watchers, lambda watcher: everything if watcher.detector.by_reception else punctual, now)
@@ -117,7 +132,8 @@ class Fold:
     def refill(self, batch: Batch, now: int, age: int) -> list[Found]:
         """One step over a stored stretch that ended ``age`` µs before the newest stored reading: only of the detectors
         that remember so far back. :meth:`reach` says how far that is for each kind of reading."""
-        visits = self._visit_rows(self._punctual(batch)) if age < self.reach("fixes") else rows(VISIT)
+        punctual = self._punctual(batch)
+        visits = self._visit_rows(punctual) if self.derives and age < self.reach("fixes") else rows(VISIT)
         mindful = [watcher for watcher in self.watchers if age < watcher.memory]
         some = Batch(batch.fixes, batch.sightings, batch.samples, visits)
         return self._each(mindful, lambda _: some, now)
@@ -135,9 +151,16 @@ class Fold:
     def reach(self, kind: str) -> int:
         """How far back (µs) stored readings of a kind are needed to refill all states."""
         memories = [w.memory for w in self.watchers if kind in reads(w.detector)]
-        if kind == "fixes":
+        if kind == "fixes" and self.derives:
             memories.append(int(self.visits.memory * SECOND))
         return max(memories, default=0)
+
+    def join(self, other: Fold, order: Sequence[str]) -> None:
+        """Take over the watchers of another fold that has come as far, in the ``order`` of the rules' codes."""
+        self.watchers = sorted([*self.watchers, *other.watchers], key=lambda w: order.index(w.rule.code))
+        self.rules = [watcher.rule for watcher in self.watchers]
+        for kind, late in other.late.items():
+            self.late.setdefault(kind, LateReadings()).merge(late)
 
     def alarm_reach(self) -> int:
         """How far back (µs) :meth:`refill` lets every detector that follows reception see all alarms."""

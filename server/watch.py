@@ -13,7 +13,6 @@ import numpy as np
 import psycopg
 import structlog
 from prometheus_client import Gauge
-from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from alerts.duty import DutyMatrix
@@ -21,33 +20,28 @@ from alerts.rules import Rule
 from detectors.base import Batch, reads, refold_memory
 from detectors.visit_correction import refold
 from detectors.visits import Visit, visit_rows
-from devices.readings import SECOND
+from devices.readings import SECOND, VISIT, rows
 from devices.site import Site
 from server.fold import KINDS, Fold, Found, LateGroup, Watcher, last_received
+from server.refill import Behind, Refill, tiers
 from server.waiting import AlreadyRead, Waiting
 from store.casebook import record_findings
 from store.readings import mark_suspects
 from store.stretches import (
-    StretchTooLong,
     first_after,
     last_before,
-    last_positions,
-    late_alarms,
     newest_received,
-    next_slice,
-    stretch,
     stretches,
 )
 from store.upkeep import upkeep
-from store.visits import strike_visits, visits_spanning, visits_within, write_visits
+from store.visits import strike_visits, visits_within, write_visits
 
 log = structlog.get_logger()
 
 WATCH_LAG = Gauge("patrolgrid_watch_lag_seconds", "From receiving the newest reading of a batch to its findings stored")
 
-AHEAD: Final = 3600 * SECOND  # a device's clock may be ahead of ours; the pipeline refuses those that are further
 SETTLED: Final = 60 * SECOND  # of event time, after which no detector waits for more of the same moment
-FIRST: Final = 10 * SECOND  # of event time that is read at once, where it is not known yet how much there is
+UNDER_WAY: Final = 10 * SECOND  # from receiving a reading to its commit, mostly
 MOST_WAITING: Final = 500_000  # readings; some 30 MB, and the priming of a minute at 8,000 messages a second
 REFOLD_EVERY = 10.0  # seconds; late readings of so long are folded again in one go
 
@@ -72,8 +66,10 @@ class Watch:
         self.listening = listening
         self.primed = False
         self.duty = duty
+        self._site, self._rules = site, [rule for rule in rules if rule.active]
         self._fold = Fold(site, rules)
         self._read = AlreadyRead()
+        self._behind: list[Behind] = []
         self._reload: tuple[Site, Sequence[Rule], DutyMatrix] | None = None
 
     def reload(self, site: Site, rules: Sequence[Rule], duty: DutyMatrix) -> None:
@@ -85,19 +81,14 @@ class Watch:
         await self._retrying(self.prime)
         refold_at = upkeep_at = time.monotonic() + REFOLD_EVERY
         while True:
-            try:
-                batch = await asyncio.wait_for(self.batches.get(), timeout=1.0)
-            except TimeoutError:
-                batch = Batch()
+            batch = await self._next()
             if self._reload is not None:
-                (site, rules, self.duty), self._reload = self._reload, None
-                self._fold = Fold(site, rules)
+                (self._site, rules, self.duty), self._reload = self._reload, None
+                self._rules = [rule for rule in rules if rule.active]
                 await self._retrying(self.prime)
-            batch = self._read.without(batch)
-            if len(batch) or (self.batches.empty() and self.listening()):
-                found = self._fold.step(batch, _now())
-                await self._retrying(partial(self._save, found))
-                self._measure(batch)
+            await self._step(batch)
+            if self._behind:
+                await self.advance()
             if self._fold.late and time.monotonic() >= refold_at:
                 refold_at = time.monotonic() + REFOLD_EVERY
                 await self._retrying(self.refold)
@@ -105,56 +96,79 @@ class Watch:
                 upkeep_at = time.monotonic() + REFOLD_EVERY / 2
                 await self._retrying(self._upkeep)
 
+    async def _next(self) -> Batch:
+        """The next batch; an empty one when there is none for a second, or work to do meanwhile."""
+        if self._behind:
+            return Batch() if self.batches.empty() else self.batches.get_nowait()
+        try:
+            return await asyncio.wait_for(self.batches.get(), timeout=1.0)
+        except TimeoutError:
+            return Batch()
+
+    async def _step(self, batch: Batch) -> None:
+        """Fold a batch; or a tick, of a feed that is being heard and has nothing more to tell."""
+        new, tick = self._read.without(batch), self.batches.empty() and self.listening()
+        if not (len(batch) or tick):
+            return
+        now, visits, found = _now(), rows(VISIT), list[Found]()
+        if len(new) or tick:
+            found, visits = self._fold.step(new, now), self._fold.visited
+        for behind in self._behind:
+            behind.hold(batch, visits, now)
+        await self._retrying(partial(self._save, found))
+        self._measure(new)
+
     # ── At the start ────────────────────────────────────────────────────────────────────────────────────────────────
     async def prime(self) -> None:
-        """Refill every detector's state from the store, and record what that shows.
+        """Refill the detectors' states from the store, and record what that shows.
 
         A worker that was killed between a commit and its findings loses nothing: the stretch is the one before the
         newest stored reading, and what is found again is known by its key. The pipeline goes on meanwhile; what of its
-        batches is read here too is not folded again when they come.
+        batches is read here too is not folded again when they come. Detectors of a long memory come later, by
+        :meth:`advance`.
         """
         started = time.perf_counter()
-        self.primed = False
+        self.primed, self._behind = False, []
         self._read = AlreadyRead(min(_now() - SECOND, self.batches.oldest_received()))
-        found = list[Found]()
+        found, later = list[Found](), list[list[Rule]]()
         async with self.pool.connection() as conn:
             newest = await newest_received(conn)
-            if newest is not None:
-                found = await self._refilled(conn, newest)
+            if newest is None:
+                self._fold = Fold(self._site, self._rules)
+            else:
+                first, *later = tiers(self._rules)
+                self._fold = Fold(self._site, first)
+                refill = Refill(self._fold, newest, self._read)
+                found = await refill.begin(conn)
+                while not refill.done:
+                    found += await refill.slice(conn)
         self._fold.late.clear()  # the store answers in event time: nothing in it is late
         await self._save(found)
-        self._read.end(_now())
+        self._read.end(now := _now())
+        since = min(now - UNDER_WAY, self.batches.oldest_received())
+        self._behind = [Behind(self._site, part, newest or 0, since, now) for part in later]
         self.primed = True
         log.info("watch_primed", findings=len(found), seconds=round(time.perf_counter() - started, 2))
 
-    async def _refilled(self, conn: AsyncConnection, newest: int) -> list[Found]:
-        """One fold over all that any detector remembers: each kind of reading from as far back as it is needed."""
-        fold = self._fold
-        since = newest - fold.reach("fixes")
-        mine = None if fold.site.whole else [device.id for device in fold.site.registry.devices]
-        fold.start_visits(await visits_spanning(conn, since, mine), since, await last_positions(conn))
-        begin = newest - max(fold.reach(kind) for kind in (*KINDS, "visits"))
-        known = await visits_within(conn, begin, newest + AHEAD, mine)
-        alarms = await late_alarms(conn, newest - fold.alarm_reach(), mine)
-        found = fold.recall(Batch(alarms, visits=visit_rows(known)), newest)
-        now, length = begin, FIRST
-        while begin < newest + AHEAD:
-            kinds = [kind for kind in KINDS if begin >= newest - fold.reach(kind)]
-            turns = [t for kind in KINDS if (t := newest - fold.reach(kind)) > begin]
-            end = min([begin + length, *turns, newest + AHEAD])
-            try:
-                batch = await stretch(conn, begin, end, mine, kinds)
-            except StretchTooLong:
-                length = max(length // 8, SECOND)
-                continue
-            if len(batch):
-                self._read.add(batch)
-                now = max(now, last_received(batch))
-                found += fold.refill(batch, now, newest - end)
-            begin = end
-            # Where little is stored, fewer and longer slices; from a turn on there are more kinds to read.
-            length = FIRST if end in turns else next_slice(length, len(batch))
-        return found
+    @property
+    def reading(self) -> list[str]:
+        """The rules whose detectors still read the past."""
+        return [rule.code for behind in self._behind for rule in behind.fold.rules]
+
+    async def advance(self) -> None:
+        """Take the detectors that still read the past one step on; those that are level with the others join them."""
+        behind, found = self._behind[0], list[Found]()
+
+        async def read() -> None:
+            async with self.pool.connection() as conn:
+                found.extend(await behind.advance(conn))
+
+        await self._retrying(read)
+        await self._retrying(partial(self._save, found))
+        if behind.level:
+            self._fold.join(behind.fold, [rule.code for rule in self._rules])
+            del self._behind[0]
+            log.info("detectors_joined", rules=[rule.code for rule in behind.fold.rules])
 
     # ── Late readings ───────────────────────────────────────────────────────────────────────────────────────────────
     async def refold(self) -> None:
@@ -207,7 +221,10 @@ class Watch:
         fold.visits.adopt(fold.stays, done.state, done.present, done.begun)
         struck = [visit._replace(left=-1) for visit in done.correction.struck]
         if changes := struck + done.correction.told:
-            found += fold.receive(Batch(visits=visit_rows(changes)), _now())
+            visits, now = visit_rows(changes), _now()
+            found += fold.receive(Batch(visits=visits), now)
+            for behind in self._behind:
+                behind.correct(visits, now)
 
     # ── What is found ───────────────────────────────────────────────────────────────────────────────────────────────
     async def _save(self, found: list[Found]) -> None:
@@ -227,7 +244,7 @@ class Watch:
         """What passing time does to alerts; those of all workers, so that one that is away leaves nothing undone."""
         site = self._fold.site if self._fold.site.whole else None
         async with self.pool.connection() as conn:
-            await upkeep(conn, self._fold.rules, datetime.now(UTC), site=site, duty=self.duty)
+            await upkeep(conn, self._rules, datetime.now(UTC), site=site, duty=self.duty)
 
     async def _retrying(self, work: Callable[[], Any]) -> None:
         """Do it until the database lets us: detection waits, it is never skipped."""

@@ -111,9 +111,14 @@ class Worker:
         """What readiness rests on: the broker is heard, the detectors know the past, the database takes batches."""
         return [
             ("broker", self._listener.connected, "connected" if self._listener.connected else "not connected"),
-            ("detectors", self._watch.primed, "primed" if self._watch.primed else "reading the last stretch"),
+            ("detectors", self._watch.primed, self._detectors()),
             ("commits", self._pipeline.storing, "storing" if self._pipeline.storing else "the database takes nothing"),
         ]
+
+    def _detectors(self) -> str:
+        if not self._watch.primed:
+            return "reading the last stretch"
+        return "primed" + "".join(f"; {rule} reads the past" for rule in self._watch.reading)
 
     def _listening(self) -> bool:
         """Whether what devices send reaches the detectors; only then does their silence mean anything."""
