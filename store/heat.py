@@ -1,8 +1,9 @@
 """The heat map: how many terminals were where, rolled up by hour into cells of 100 m when an hour is over.
 
-A day of 2,000 terminals is 35 million fixes, which take seconds to add up; rolled up it is some hundred thousand
-rows. Fixes that come for an hour that is over leave a mark in the transaction that stores them, and the hour is
-counted again.
+A day of 2,000 terminals is 35 million fixes, which take seconds to add up. Rolled up it is still up to three million
+cells, which take a second as rows, so the cells of an hour and area are packed into one value, and added up here.
+Fixes that come for an hour that is over leave a mark in the transaction that stores them, and the hour is counted
+again.
 
 *Cells.* Row ``y`` is ``floor(lat / HIGH)``. Each row is cut along its middle into columns of the same 100 m: ``x`` is
 ``floor(lon / wide)``. So a cell is the same place for ever. Beyond 85 degrees north and south there are none.
@@ -45,23 +46,24 @@ ORDER BY hour DESC LIMIT %(most)s"""
 
 # flags: 16 is NO_POSITION, 64 SUSPECT. Counted by device first: a terminal is one, however often it reports.
 _COUNT: Final = b"""
-INSERT INTO heat (hour, y, x, area, devices, fixes)
-SELECT %(hour)s, y, x, area, count(*), sum(n)
-FROM (SELECT device, y, floor(lon / (%(high)s / cos(radians((y + 0.5) * %(high)s))))::int AS x, count(*) AS n
-      FROM (SELECT device, lon, floor(lat / %(high)s)::int AS y FROM fixes
-            WHERE at >= %(hour)s AND at < %(hour)s + interval '1 hour' AND flags & 80 = 0 AND abs(lat) < 85) AS placed
-      GROUP BY 1, 2, 3) AS cells
-JOIN devices ON devices.id = device AND devices.kind = 'terminal'
-GROUP BY y, x, area"""
+INSERT INTO heat (hour, area, cells)
+SELECT %(hour)s, area, string_agg(int4send(y) || int4send(x) || int4send(devices) || int4send(fixes), '')
+FROM (SELECT y, x, area, count(*)::int AS devices, sum(n)::int AS fixes
+      FROM (SELECT device, y, floor(lon / (%(high)s / cos(radians((y + 0.5) * %(high)s))))::int AS x, count(*) AS n
+            FROM (SELECT device, lon, floor(lat / %(high)s)::int AS y FROM fixes
+                  WHERE at >= %(hour)s AND at < %(hour)s + interval '1 hour'
+                    AND flags & 80 = 0 AND abs(lat) < 85) AS placed
+            GROUP BY 1, 2, 3) AS cells
+      JOIN devices ON devices.id = device AND devices.kind = 'terminal'
+      GROUP BY y, x, area) AS counted
+GROUP BY area"""
 
 _HEAT: Final = b"""
-SELECT array_agg(y), array_agg(x), array_agg(devices), array_agg(fixes) FROM (
-    SELECT y, x, sum(devices)::int AS devices, sum(fixes)::int AS fixes FROM heat
-    WHERE hour >= %(since)s AND hour < %(until)s AND y BETWEEN %(south)s AND %(north)s
-      AND (%(areas)s::text[] IS NULL OR area = ANY(%(areas)s))
-      AND (x + 0.5) * %(high)s BETWEEN %(west)s * cos(radians((y + 0.5) * %(high)s))
-                                   AND %(east)s * cos(radians((y + 0.5) * %(high)s))
-    GROUP BY y, x ORDER BY devices DESC, y, x LIMIT %(limit)s) AS cells"""
+SELECT cells FROM heat
+WHERE hour >= %(since)s AND hour < %(until)s AND (%(areas)s::text[] IS NULL OR area = ANY(%(areas)s))"""
+
+_SPAN: Final = 1024  # cells to the side of the square that is added up as a grid: 102 km
+_AT_ONCE: Final = 256  # packed values in memory at a time
 
 
 class Box(NamedTuple):
@@ -138,22 +140,61 @@ async def heat(
 ) -> Heat:
     """The ``limit`` warmest cells of the whole hours that begin from ``since`` to before ``until``, with their middle
     in ``box``; only of devices in ``areas``, or of all."""
-    values = {
-        "since": since,
-        "until": until,
-        "areas": None if areas is None else sorted(areas),
-        "south": int(np.floor(box.south / HIGH)),
-        "north": int(np.floor(box.north / HIGH)),
-        "west": box.west,
-        "east": box.east,
-        "high": HIGH,
-        "limit": limit,
-    }
-    found = await (await conn.execute(_HEAT, values)).fetchone()
-    y, x, devices, fixes = (np.array(column or [], np.int64) for column in found or ([], [], [], []))
+    total = _Sum()
+    async with conn.cursor(binary=True) as cursor:
+        values = {"since": since, "until": until, "areas": None if areas is None else sorted(areas)}
+        await cursor.execute(_HEAT, values)
+        while packed := await cursor.fetchmany(_AT_ONCE):
+            total.add(np.frombuffer(b"".join(cells for (cells,) in packed), ">i4").reshape(-1, 4))
+    y, x, devices, fixes = total.cells()
     lat = np.asarray((y + 0.5) * HIGH, np.float64)
     lon = np.asarray((x + 0.5) * HIGH / np.cos(np.radians(lat)), np.float64)
-    return Heat(lon, lat, devices, fixes)
+    inside = (lon >= box.west) & (lon <= box.east) & (lat >= box.south) & (lat <= box.north)
+    chosen = np.flatnonzero(inside)
+    if len(chosen) > limit:
+        chosen = chosen[np.argpartition(-devices[chosen], limit)[:limit]]
+    chosen = chosen[np.lexsort((x[chosen], y[chosen], -devices[chosen]))]
+    return Heat(lon[chosen], lat[chosen], devices[chosen], fixes[chosen])
+
+
+class _Sum:
+    """Cells of many hours added up: those around the middle of the first in a grid, the few beyond it one by one."""
+
+    def __init__(self, span: int = _SPAN) -> None:
+        self._span = span
+        self._corner: tuple[int, int] | None = None  # y and x of the grid's first cell
+        self._grid = np.zeros((2, 0))  # devices and fixes
+        self._beyond: list[NDArray[np.int64]] = []
+
+    def add(self, packed: NDArray[np.int32]) -> None:
+        """Take cells, shape (n, 4): y, x, devices, fixes."""
+        if not len(packed):
+            return
+        y, x = packed[:, 0].astype(np.int64), packed[:, 1].astype(np.int64)
+        if self._corner is None:
+            some = slice(None, None, max(1, len(y) // 1000))
+            self._corner = int(np.median(y[some])) - self._span // 2, int(np.median(x[some])) - self._span // 2
+            self._grid = np.zeros((2, self._span**2))
+        row, column = y - self._corner[0], x - self._corner[1]
+        near = (row.view(np.uint64) < self._span) & (column.view(np.uint64) < self._span)  # what is negative is huge
+        if not near.all():
+            self._beyond.append(packed[~near].astype(np.int64))
+            row, column, packed = row[near], column[near], packed[near]
+        key = row * self._span + column
+        for total, counts in zip(self._grid, packed.T[2:], strict=True):
+            total += np.bincount(key, counts, self._span**2)
+
+    def cells(self) -> tuple[NDArray[np.int64], ...]:
+        """y, x, devices and fixes of all cells, shape (n,) each."""
+        south, west = self._corner or (0, 0)
+        key = np.flatnonzero(self._grid[1])
+        near = np.stack([south + key // self._span, west + key % self._span, *self._grid[:, key].astype(np.int64)])
+        if not self._beyond:
+            return tuple(near)
+        beyond = np.concatenate(self._beyond)
+        places, which = np.unique(beyond[:, :2], axis=0, return_inverse=True)
+        counts = [np.bincount(which.ravel(), beyond[:, k], len(places)).astype(np.int64) for k in (2, 3)]
+        return tuple(np.concatenate([near, np.stack([*places.T, *counts])], axis=1))
 
 
 async def hours_counted(conn: AsyncConnection, since: datetime, until: datetime) -> int:

@@ -19,7 +19,7 @@ from devices.readings import FIX, SAMPLE, SIGHTING, Flag, rows
 from devices.registry import Device
 from devices.site import Area, micros
 from devices.site_contents import SiteFolder
-from store.heat import CELL, HIGH, Box, count_hours, heat, hours_counted
+from store.heat import CELL, HIGH, Box, _Sum, count_hours, heat, hours_counted
 from store.readings import apply_retention, write_batch
 from store.site_saving import save_site
 
@@ -162,9 +162,30 @@ async def test_a_cell_lies_where_its_fixes_were(pool: Pool, ids: dict[str, int])
 
 async def test_old_hours_go_with_their_fixes(pool: Pool, ids: dict[str, int]) -> None:
     async with pool.connection() as conn:
-        await conn.execute("INSERT INTO heat VALUES (now() - interval '30 days', 1, 1, %s, 1, 1)", (NORTH,))
-        await conn.execute("INSERT INTO heat VALUES (now() - interval '1 day', 1, 1, %s, 1, 1)", (NORTH,))
+        await conn.execute("INSERT INTO heat VALUES (now() - interval '30 days', %s, '')", (NORTH,))
+        await conn.execute("INSERT INTO heat VALUES (now() - interval '1 day', %s, '')", (NORTH,))
         await conn.commit()
         await apply_retention(conn, 10, 10, 10)
         left = await (await conn.execute("SELECT count(*) FROM heat")).fetchone()
     assert left == (1,)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(-3, 3) | st.integers(-94_000, 94_000), st.integers(-3, 3) | st.integers(-200_000, 200_000)
+        ).flatmap(lambda place: st.tuples(st.just(place), st.integers(1, 5), st.integers(1, 9))),
+        max_size=30,
+    ),
+    st.integers(1, 5),
+)
+def test_sums_near_and_far_are_those_of_a_dictionary(cells_: list[Any], parts: int) -> None:
+    total, wanted = _Sum(span=8), dict[tuple[int, int], list[int]]()
+    table = np.array([(y, x, devices, fixes) for (y, x), devices, fixes in cells_], ">i4").reshape(-1, 4)
+    for part in range(parts):
+        total.add(table[part::parts])
+    for (y, x), devices, fixes in cells_:
+        known = wanted.setdefault((y, x), [0, 0])
+        known[0], known[1] = known[0] + devices, known[1] + fixes
+    found = np.array(total.cells()).T.tolist()
+    assert sorted(found) == sorted([y, x, *counts] for (y, x), counts in wanted.items())
