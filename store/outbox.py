@@ -47,6 +47,8 @@ async def due_notices(
     now and get nothing more meanwhile.
     """
     async with conn.transaction():
+        if not await _any_due(conn):
+            return []
         if not commands:
             await conn.execute("SELECT pg_advisory_xact_lock(%s)", (_PLANNING,))
         await _give_up(conn)
@@ -83,6 +85,15 @@ async def mark_failed(conn: AsyncConnection, notice: Notice, failure: Temporary 
         if given_up and cursor.rowcount:
             await _given_up(conn, notice.id, notice.contact, notice.target, notice.via, str(failure))
         await _announce(conn, [notice.id])
+
+
+async def _any_due(conn: AsyncConnection) -> bool:
+    """Whether there is anything to look at. Mostly there is not, and this is asked several times a second."""
+    cursor = await conn.execute(
+        "SELECT EXISTS (SELECT FROM notices"
+        " WHERE sent_at IS NULL AND failed_at IS NULL AND digest IS NULL AND next_try <= now())"
+    )
+    return await cursor.fetchone() == (True,)
 
 
 async def _give_up(conn: AsyncConnection) -> None:
