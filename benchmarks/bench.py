@@ -25,6 +25,8 @@ from benchmarks.case_list import case_list
 from benchmarks.detector_costs import detector_costs
 from benchmarks.fences import fences
 from benchmarks.ground import SHARE, Ground, prepared
+from benchmarks.growth import growth
+from benchmarks.history import history_figures
 from benchmarks.lists import alert_list
 from benchmarks.lists import show as show_list
 from benchmarks.processes import Worker, cpu, cpu_of_family, memory, python, said
@@ -239,8 +241,16 @@ def outlines() -> dict[str, Any]:
     return {f"fences_{name}": rate for name, rate in fences().items()}
 
 
-ALONE: Final[dict[str, Callable[[], dict[str, Any]]]] = {part.__name__: part for part in (detectors, outlines, lists)}
+def history() -> dict[str, Any]:
+    """Queries of a day of 2,000 terminals, and inserting into a table of 100 million rows."""
+    return history_figures()
+
+
+ALONE: Final[dict[str, Callable[[], dict[str, Any]]]] = {
+    part.__name__: part for part in (detectors, outlines, lists, growth, history)
+}
 """Parts that need no worker: each brings up what it needs."""
+LONG: Final = ("lists", "growth", "history")  # not in a quick run
 
 
 def run(bench: Bench, parts: Sequence[str], *, with_paho: bool) -> dict[str, Any]:
@@ -275,6 +285,14 @@ WANTED: Final[dict[str, tuple[str, float]]] = {  # what the issue asks for
     "backlog_alerts": ("≤", 0),
     "alerts": ("≤", 0),
     "detector_all_us_per_fix": ("≤", 2.0),
+    "fences_visits_and_fences": ("≥", 300_000),
+    "worker_cpu_growth": ("≤", 1.15),
+    "large_to_empty_insert": ("≥", 0.9),
+    "day_track_warm_ms": ("≤", 20),
+    "day_track_cold_ms": ("≤", 250),
+    "latest_ms": ("≤", 5),
+    "heat_day_ms": ("≤", 300),
+    "month_track_ms": ("≤", 1000),
     "alert_list_p95_ms": ("≤", 50),
     "case_list_p95_ms": ("≤", 50),
 }
@@ -300,13 +318,13 @@ def main() -> None:
     words.add_argument("--quick", action="store_true", help="a small run of about a minute")
     words.add_argument("--paho", action="store_true", help="also a null subscriber on paho-mqtt")
     words.add_argument(
-        "--only", nargs="+", choices=[*PARTS, *ALONE], help="these parts; a quick run leaves out the lists"
+        "--only", nargs="+", choices=[*PARTS, *ALONE], help="these parts; a quick run leaves out the long ones"
     )
     words.add_argument("--terminals", type=int, default=4000)
     words.add_argument("--data-dir", type=Path, default=Path(".patrolgrid/bench"))
     given = words.parse_args()
     sizes = QUICK if given.quick else Sizes()
-    chosen = given.only or [name for name in (*PARTS, *ALONE) if not (given.quick and name == "lists")]
+    chosen = given.only or [name for name in (*PARTS, *ALONE) if not (given.quick and name in LONG)]
     figures: dict[str, Any] = {"terminals": given.terminals, "cores": os.cpu_count()}
     figures["load_average_before"] = os.getloadavg()[0]
     # The backlog has services of its own: a broker that has queued half a million messages is not as it was before.
