@@ -113,11 +113,14 @@ def recall(case: Case, order: int) -> dict[str, Any]:
 
 
 def message(case: Case, what: Sentence) -> dict[str, Any]:
-    """The body of a notice about a case to people: what happened, and by when it is to be done."""
+    """The body of a notice about a case to people: what happened, by when it is to be done, and where, if known."""
     due = f"{case.due_at.astimezone(CHINA):%Y-%m-%d %H:%M}"
+    at = Sentence("", "")
+    if case.lon is not None and case.lat is not None:
+        at = Sentence(f"。位置 {case.lon:.5f}, {case.lat:.5f}", f". Place {case.lon:.5f}, {case.lat:.5f}")
     return both(
-        (f"{case.number} {case.title.zh}", f"{what.zh.removesuffix('。')}。办结时限 {due}"),
-        (f"{case.number} {case.title.en}", f"{what.en.removesuffix('.')}. Due {due} (Beijing time)"),
+        (f"{case.number} {case.title.zh}", f"{what.zh.removesuffix('。')}。办结时限 {due}{at.zh}"),
+        (f"{case.number} {case.title.en}", f"{what.en.removesuffix('.')}. Due {due} (Beijing time){at.en}"),
     )
 
 

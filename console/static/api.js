@@ -1,5 +1,6 @@
 // The only place that talks to /api. Every failure becomes an ApiError with a sentence in both languages.
 import { setServerTime } from "./format.js";
+import { emit } from "./state.js";
 
 const PATIENCE = 20_000; // ms; a person should not wait longer without hearing why
 
@@ -69,6 +70,7 @@ function unreachable(error) {
 
 async function refusal(response, path) {
   if (response.status === 401 && path !== "/session") {
+    emit("log-in-ended"); // resume.js keeps what was begun
     location.assign("/login");
     return new ApiError(
       401,

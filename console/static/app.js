@@ -2,6 +2,7 @@
 import { ApiError } from "./api.js";
 import { startTools } from "./account.js";
 import { startAlerts } from "./alerts.js";
+import { begun, goOn } from "./case_actions.js";
 import { showCase, startCasePage } from "./case_page.js";
 import { showOverdue, startCases } from "./cases.js";
 import { followLive, loadAll, loadGround } from "./data.js";
@@ -19,6 +20,7 @@ import { shownPlace, startTerminals } from "./map_terminals.js";
 import { mayReport, newCase } from "./new_case.js";
 import { followSystemTheme } from "./prefs.js";
 import { showRejects, startRejects } from "./rejects.js";
+import { resumed, startResume } from "./resume.js";
 import { startSound } from "./sound.js";
 import { startStatus } from "./status.js";
 import { on, state } from "./state.js";
@@ -34,6 +36,9 @@ addEventListener("error", (event) => {
 async function start() {
   setLanguage(language(), false);
   await loadGround();
+  const kept = resumed();
+  if (kept) goOn(kept);
+  startResume(begun);
   makeMap(byId("map"));
   startTools(byId("tools"), deskMenu);
   startStatus(byId("strip"));

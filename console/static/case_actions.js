@@ -13,6 +13,9 @@ const PICTURED = new Set(["note", "feedback", "part_done", "verify"]); // steps 
 let draft = { case: null, action: null, fields: {}, photos: [] };
 const fresh = (id, action = null) => ({ case: id, action, fields: {}, photos: [] });
 
+export const begun = () => draft;
+export const goOn = (kept) => (draft = kept);
+
 /** The bar for `detail`; `done(detail)` gets the answer, `reload()` is called after a refusal because of a change. */
 export function actionBar(detail, done, reload) {
   const { case: found } = detail;
@@ -46,8 +49,8 @@ export function actionBar(detail, done, reload) {
     place.querySelector("select, textarea, input, button")?.focus({ preventScroll: true });
     bar.scrollIntoView({ block: bar.offsetHeight > bar.parentElement.clientHeight ? "start" : "nearest" });
   }
-  const begun = offers.find((offer) => offer.action === draft.action);
-  if (begun) place.append(form(found, begun, send));
+  const chosen = offers.find((offer) => offer.action === draft.action);
+  if (chosen) place.append(form(found, chosen, send));
   bar.append(h("div", { class: "row wrap" }, buttons), place);
   return bar;
 }

@@ -130,7 +130,8 @@ async function changes(answer) {
 function changeRow(row, again) {
   const kind = select("category", [["*", t("duty.every_kind")], ...kinds()], true);
   const area = select("area", state.site.areas.map((one) => [one.code, named(one)]), true);
-  const unit = select("unit", state.site.units.map((one) => [one.code, named(one)]), false, t("duty.nobody"));
+  const units = state.site.units.map((one) => [one.code, named(one)]);
+  const unit = row ? select("unit", units, false, t("duty.nobody")) : select("unit", units, true);
   if (row) {
     [kind.value, area.value, unit.value] = [row.category, row.area, row.unit];
     kind.disabled = area.disabled = true;

@@ -1,8 +1,11 @@
 // Taking a file over as the duty matrix: first what it would change and what is wrong with it, then the whole or nothing.
 import { query, upload } from "./api.js";
 import { table } from "./desk_parts.js";
+import { unitName } from "./devices.js";
 import { h, icon, report, toast, working } from "./dom.js";
-import { pick, t } from "./i18n.js";
+import { named, pick, t } from "./i18n.js";
+import { categoryName } from "./new_case.js";
+import { areaOf } from "./state.js";
 
 /** The button that asks for a file; its preview goes into `answer`, `done()` is called once it was taken over. */
 export function importFile(answer, done) {
@@ -68,15 +71,24 @@ export const problemsTable = (problems) =>
     { caption: t("duty.check") },
   );
 
+const unitOrNobody = (code) => (code ? unitName(code) : "");
+
+/** A line of the matrix in words; of the other tables, which have no names of their own here, its key. */
+function lineName({ table: name, key }) {
+  if (name !== "duty") return key.join(" · ");
+  const [kind, area] = key;
+  return `${kind === "*" ? t("duty.every_kind") : categoryName(kind)} · ${areaOf(area) ? named(areaOf(area)) : area}`;
+}
+
 /** Line by line what is or would be other; `first` are columns that stand before. */
 export const changesTable = (changes, first = []) =>
   table(
     [
       ...first,
       [t("duty.what"), (one) => h("span", { class: `chip ${{ added: "good", removed: "high" }[one.what] ?? "medium"}` }, t(`duty.${one.what}`))],
-      [t("duty.line"), (one) => one.key.join(" · ")],
-      [t("duty.before"), (one) => one.before],
-      [t("duty.after"), (one) => one.after],
+      [t("duty.line"), lineName],
+      [t("duty.before"), (one) => (one.table === "duty" ? unitOrNobody(one.before) : one.before)],
+      [t("duty.after"), (one) => (one.table === "duty" ? unitOrNobody(one.after) : one.after)],
     ],
     changes,
     { caption: t("duty.changes") },

@@ -4,6 +4,7 @@ import { languageButton, passwordForm, themeButton } from "./account.js";
 import { h, sentenceOf } from "./dom.js";
 import { setLanguage, t, language } from "./i18n.js";
 import { followSystemTheme } from "./prefs.js";
+import { whereTheyWere } from "./resume.js";
 import { on } from "./state.js";
 
 const BEGUN = "patrolgrid.one-time"; // a one-time log-in was begun in this tab
@@ -81,7 +82,7 @@ function logIn() {
 /** In, or on to the new password where the server lets nobody in with a one-time one. */
 async function enter(found) {
   if (!found.one_time) {
-    location.replace("/");
+    location.replace(`/${whereTheyWere(found.name)}`);
     return;
   }
   const answer = await fetch("/", { redirect: "manual" }); // a redirect means: change it first

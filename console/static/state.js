@@ -23,7 +23,7 @@ const bus = new EventTarget();
 
 /**
  * Events: site, positions, alerts, case, numbers, reject, counts, link, resync, reloaded, live.*, selection, show,
- * language, theme, sound, tick, minute, silences_changed, backtest (one of its alerts was clicked on the map).
+ * language, theme, sound, tick, minute, silences_changed, log-in-ended, backtest (one of its alerts was clicked on the map).
  */
 export function on(name, listener) {
   const handler = (event) => listener(event.detail);

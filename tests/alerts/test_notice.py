@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
@@ -33,12 +34,12 @@ def test_a_command_tells_where_and_why_in_both_languages() -> None:
 def test_a_message_names_the_case_and_its_deadline_in_site_time() -> None:
     body = message(CASE, Sentence("派遣", "dispatch"))
     assert body["title"] == {"zh": "PG-20261120-0001 垂钓", "en": "PG-20261120-0001 Angling"}
-    assert body["text"]["zh"] == "派遣。办结时限 2026-11-20 14:30"
-    assert body["text"]["en"] == "dispatch. Due 2026-11-20 14:30 (Beijing time)"
+    assert body["text"]["zh"] == "派遣。办结时限 2026-11-20 14:30。位置 118.88000, 31.47000"
+    assert body["text"]["en"] == "dispatch. Due 2026-11-20 14:30 (Beijing time). Place 118.88000, 31.47000"
 
 
 def test_a_whole_sentence_in_a_message_ends_once() -> None:
-    body = message(CASE, Sentence("水位8.10米。", "8.10 m."))
+    body = message(replace(CASE, lon=None, lat=None), Sentence("水位8.10米。", "8.10 m."))
     assert body["text"]["zh"] == "水位8.10米。办结时限 2026-11-20 14:30"
     assert body["text"]["en"] == "8.10 m. Due 2026-11-20 14:30 (Beijing time)"
 
