@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import AwareDatetime, Field
 
 from console.models import AlertOut, Answer, ErrorBody
-from console.orders import Note, Order
+from console.orders import Moment, Note, Order
 
 Code = Annotated[str, Field(min_length=1, max_length=200)]
 
@@ -16,8 +16,8 @@ class NewSilence(Order):
     """What is to be kept silent: alerts that fit everything that is named, and at least one thing is."""
 
     reason: Note
-    starts: AwareDatetime | None = Field(None, description="Left out: now")
-    ends: AwareDatetime = Field(description="At most 30 days later")
+    starts: Moment | None = Field(None, description="Left out: now")
+    ends: Moment = Field(description="At most 30 days later")
     rule: Code | None = None
     kind: Code | None = Field(None, description="The kind of detector", examples=["silence"])
     subject: Code | None = Field(None, description="As in an alert: a device's code, or what stands for the thing seen")
@@ -29,13 +29,13 @@ class NewWindow(Order):
     """Planned work on devices, in zones or areas: any of them will do, and at least one is named."""
 
     reason: Note
-    starts: AwareDatetime
-    ends: AwareDatetime = Field(description="Of the first time, where it repeats")
+    starts: Moment
+    ends: Moment = Field(description="Of the first time, where it repeats")
     devices: list[Code] = Field([], max_length=500)
     zones: list[Code] = Field([], max_length=500)
     areas: list[Code] = Field([], max_length=500, description="These areas and everything in them")
     weekly: bool = Field(False, description="At the same time in every week")
-    repeats_until: AwareDatetime | None = Field(None, description="It begins no more after; null: until it is ended")
+    repeats_until: Moment | None = Field(None, description="It begins no more after; null: until it is ended")
 
 
 class Arranged(Answer):

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from console.models import Answer, Text
+from console.orders import Moment
 
 Wish = Annotated[str, Field(min_length=1, max_length=100)]
 
@@ -17,8 +18,8 @@ class NewBacktest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     rule: str = Field(max_length=40, examples=["fishing_ban"])
-    since: AwareDatetime
-    until: AwareDatetime
+    since: Moment
+    until: Moment
     set: dict[Wish, Wish] = Field(
         default_factory=dict, max_length=20, description="Threshold → value: a number, or a time such as 5m"
     )

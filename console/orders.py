@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from console.models import Severity
 
@@ -13,7 +14,9 @@ Lat = Annotated[float, Field(ge=-90, le=90, description="Degrees north, WGS-84",
 UnitCode = Annotated[str, Field(min_length=1, max_length=100, description="Code of a unit")]
 Name = Annotated[str, Field(min_length=1, max_length=100)]
 Note = Annotated[str, Field(min_length=1, max_length=2000, description="What a person writes to it")]
-
+Moment = Annotated[AwareDatetime, Field(ge=datetime(2000, 1, 1, tzinfo=UTC), lt=datetime(3000, 1, 1, tzinfo=UTC))]
+"""At the ends of time no hour can be added, and PostgreSQL knows years that Python cannot read back: a window of
+maintenance that began there would stop every worker."""
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 """The name of a picture, as its upload gives it."""

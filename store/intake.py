@@ -26,6 +26,7 @@ from store.reporters import Caller, add_reporter
 
 SOLVED: Final = "当场解决 / solved on the spot"
 AHEAD: Final = timedelta(minutes=5)  # by which a phone's clock may be ahead
+UNSET: Final = datetime(2000, 1, 1, tzinfo=UTC)  # a clock that is before it was never set
 _WORDS: Final = 40  # characters of a note that make a title
 
 
@@ -118,7 +119,7 @@ def _near(case: Case, report: Report, limits: Nearness) -> bool:
 
 
 async def _join(conn: AsyncConnection, case: Case, report: Report, account: Account, now: datetime) -> Case:
-    seen = _seen(report, now)
+    seen = believed(report.seen, now)
     data: dict[str, Any] = {"seen": seen.isoformat(), "place": [report.lon, report.lat], **_more(report)}
     entry = await append(
         *(conn, case.id, "reported_again", account.name, now),
@@ -151,7 +152,7 @@ async def _open(
     ended: int | None,
 ) -> Case:
     kind = duty.categories.kinds.get(report.category)
-    seen = _seen(report, now)
+    seen = believed(report.seen, now)
     case = await report_case(
         conn,
         actor=account.actor,
@@ -188,9 +189,9 @@ def _title(report: Report, duty: DutyMatrix) -> str | Sentence:
     return Sentence(zh[:MOST_TITLE], en[:MOST_TITLE])
 
 
-def _seen(report: Report, now: datetime) -> datetime:
-    """A clock that is ahead is not believed."""
-    return now if report.seen is None or report.seen > now + AHEAD else report.seen
+def believed(seen: datetime | None, now: datetime) -> datetime:
+    """When something was seen; a clock that is ahead, or was never set, is not believed."""
+    return seen if seen is not None and UNSET <= seen <= now + AHEAD else now
 
 
 def _more(report: Report) -> dict[str, Any]:

@@ -18,12 +18,14 @@ from console.desk import Desk, TheDesk
 from console.errors import wrong_value
 from console.models import Text
 from console.models_assessment import AssessedGroup, AssessmentOut, FiguresOut, WeakPointOut
+from console.orders import Moment
 from devices.site import CHINA
 from store.assessment import read_digest
 
 assessment = APIRouter(prefix="/api/v1/assessment", tags=["assessment"], responses=refusals(*LOGGED_IN))
 assessment_pages = APIRouter(include_in_schema=False)
 LONGEST: Final = timedelta(days=366)
+YEARS: Final = range(2000, 3000)  # at either end of time there is no period before, or after
 Lang = Annotated[Literal["zh", "en"], Query(description="Language")]
 
 
@@ -38,18 +40,20 @@ class Asked:
         day: Annotated[
             date | None, Query(alias="date", description="A day of it, site time; default: yesterday")
         ] = None,
-        since: Annotated[datetime | None, Query(description="Instead: from here …")] = None,
-        until: Annotated[datetime | None, Query(description="… until here")] = None,
+        since: Annotated[Moment | None, Query(description="Instead: from here …")] = None,
+        until: Annotated[Moment | None, Query(description="… until here")] = None,
         by: Annotated[By, Query(description="By unit or by area with all below it")] = "unit",
     ) -> None:
         self.kind, self.by = kind, by
         self.day = day or (datetime.now(CHINA) - timedelta(days=1)).date()
+        if self.day.year not in YEARS:
+            raise wrong_value("年份须在 2000 至 2999 之间", "The year must be between 2000 and 2999")
         if (since is None) != (until is None):
             raise wrong_value("起止时间须同时给出", "Give both since and until, or neither")
         if since is None or until is None:
             self.since, self.until = period(kind, self.day)
-        elif since.tzinfo is None or until.tzinfo is None or not since < until <= since + LONGEST:
-            raise wrong_value("时间段须带时区、不为空且不超过一年", "The stretch needs time zones and 366 days at most")
+        elif not since < until <= since + LONGEST:
+            raise wrong_value("时间段须不为空且不超过一年", "The stretch must not be empty, and is 366 days at most")
         else:
             self.since, self.until = since, until
 

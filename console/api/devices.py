@@ -9,7 +9,6 @@ import msgspec
 import numpy as np
 import structlog
 from fastapi import APIRouter, Path, Query, Response
-from pydantic import AwareDatetime
 
 from console.answers import number, position
 from console.api.refusals import LOGGED_IN, refusals
@@ -17,6 +16,7 @@ from console.auth import Anyone, Staff
 from console.desk import TheDesk
 from console.errors import not_found, wrong_value
 from console.models import DeviceOut, Position, Track
+from console.orders import Moment
 from devices.readings import SECOND, Flag, Rows
 from devices.registry import Device
 from devices.site import micros
@@ -52,8 +52,8 @@ async def read_track(
     caller: Staff,
     desk: TheDesk,
     code: Annotated[str, Path(description="The device's code", examples=["T001"])],
-    since: Annotated[AwareDatetime | None, Query(description="From here; an hour before `until` if left out")] = None,
-    until: Annotated[AwareDatetime | None, Query(description="Up to here, exclusive; now if left out")] = None,
+    since: Annotated[Moment | None, Query(description="From here; an hour before `until` if left out")] = None,
+    until: Annotated[Moment | None, Query(description="Up to here, exclusive; now if left out")] = None,
 ) -> Response:
     """At most seven days. Each look is recorded with who looked, at whom, and which stretch."""
     end = until or datetime.now(UTC)

@@ -6,13 +6,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, Response
-from pydantic import AwareDatetime
 
 from console.api.refusals import LOGGED_IN, refusals
 from console.auth import Desks
 from console.desk import TheDesk
 from console.errors import wrong_value
 from console.models_heat import HeatMap
+from console.orders import Moment
 from store.heat import CELL, EVERYWHERE, Box, heat, hours_counted
 
 heat_map = APIRouter(prefix="/api/v1/heat", tags=["devices"], responses=refusals(*LOGGED_IN))
@@ -26,10 +26,8 @@ HOUR: Final = timedelta(hours=1)
 async def read_heat(
     caller: Desks,
     desk: TheDesk,
-    since: Annotated[
-        AwareDatetime | None, Query(description="From this hour; a day before `until` if left out")
-    ] = None,
-    until: Annotated[AwareDatetime | None, Query(description="Up to this hour, exclusive; now if left out")] = None,
+    since: Annotated[Moment | None, Query(description="From this hour; a day before `until` if left out")] = None,
+    until: Annotated[Moment | None, Query(description="Up to this hour, exclusive; now if left out")] = None,
     box: Annotated[
         str | None, Query(description="west,south,east,north in degrees", examples=["118.6,31.3,119.1,31.6"])
     ] = None,

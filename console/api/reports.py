@@ -38,7 +38,7 @@ from console.report_answers import kind_counts, report_detail, reports_out, simi
 from devices.site import Site
 from store.answers import LEAST_KEY, MOST_KEY, answer_once, request_digest
 from store.cases import act
-from store.intake import AHEAD, Report, take_report
+from store.intake import Report, believed, take_report
 from store.photos import MOST_PHOTOS
 from store.places import place_history, similar_cases
 from store.reporters import Caller as PhoneCaller
@@ -212,8 +212,7 @@ def _report(order: NewReport, caller: Caller, photos: tuple[Any, ...]) -> Report
 
 def _happening(order: PlaceOrder) -> Happening:
     now = datetime.now(UTC)
-    at = now if order.seen is None or order.seen > now + AHEAD else order.seen
-    return Happening(order.category, order.lon, order.lat, at, order.accuracy or 0.0)
+    return Happening(order.category, order.lon, order.lat, believed(order.seen, now), order.accuracy or 0.0)
 
 
 async def _own(conn: AsyncConnection, report_id: int, caller: Caller) -> Reporter:

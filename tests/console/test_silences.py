@@ -218,3 +218,18 @@ async def test_the_list_written_at_once_is_what_the_models_say(client: Clients, 
     assert answer.headers["content-type"] == "application/json"
     assert answer.json() == json.loads(page.model_dump_json())
     assert list(answer.json()["items"][0]) != [] and set(answer.json()["items"][0]) == set(AlertOut.model_fields)
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+14:00", "1999-12-31T23:59:59Z", "9999-12-31T23:59:59-14:00"])
+async def test_no_moment_at_the_ends_of_time_comes_in(client: Clients, pool: Pool, site: Site, moment: str) -> None:
+    """PostgreSQL keeps years that cannot be read back: one window of them would stop each worker for good."""
+    window = {"reason": "x", "devices": ["C1"], "starts": moment, "ends": soon(hours=1), "weekly": True}
+    silence = {"reason": "x", "zone": "ban", "starts": moment, "ends": soon(hours=1)}
+    for path, order in (("maintenance", window), ("silences", silence)):
+        answer = await client("operator").post(f"/api/v1/{path}", json=order)
+        assert answer.status_code == 422, answer.text
+        assert answer.json()["error"]["code"] == "wrong_value"
+        assert (await client("operator").get(f"/api/v1/{path}")).status_code == 200
+    track = await client("admin").get("/api/v1/devices/T1/track", params={"since": moment, "until": moment})
+    assert track.status_code == 422
+    assert await kept(pool, site) is not None

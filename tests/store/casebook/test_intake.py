@@ -126,6 +126,15 @@ async def test_outside_all_zones_it_is_in_the_area_of_the_grid_worker(take: Take
     assert (await take(replace(COVER, lon=118.5), "zhang")).case.area is None
 
 
+@pytest.mark.parametrize(
+    "clock", ["0001-01-01T00:00:00+14:00", "1970-01-01T08:00:00+08:00", "9999-12-31T23:59:59-14:00"]
+)
+async def test_a_clock_that_was_never_set_is_not_believed(conn: AsyncConnection, take: TakeIn, clock: str) -> None:
+    taken = await take(replace(COVER, seen=datetime.fromisoformat(clock)))
+    (reporter,) = await case_reporters(conn, taken.case.id)
+    assert reporter.at == NOW
+
+
 async def test_a_clock_that_is_ahead_is_not_believed(conn: AsyncConnection, take: TakeIn) -> None:
     taken = await take(replace(COVER, seen=NOW + timedelta(hours=1)))
     (reporter,) = await case_reporters(conn, taken.case.id)
