@@ -19,6 +19,7 @@ from devices.site import Zone
 
 NEVER: Final = -(1 << 62)
 FAST: Final = 2.5  # m/s: who is slower is long enough inside to be seen there
+FASTEST: Final = 60.0  # m/s: faster goes nobody, such a way is a wrong or a forged place
 SHORTEST: Final = 0.1  # of the depth: shorter ways may be the receiver's noise
 
 
@@ -99,7 +100,8 @@ class Passages:
             own[device[last]] = new[last]
         east = (lon - before_lon) * np.cos(np.radians(lat))
         far = np.clip(took * (FAST / SECOND), SHORTEST * self.depth, self.depth) / DEGREE
-        moved = soon & ~doubtful & (east * east + (lat - before_lat) ** 2 >= far * far)
+        square, most = east * east + (lat - before_lat) ** 2, took * (FASTEST / SECOND / DEGREE)
+        moved = soon & ~doubtful & (square >= far * far) & (square <= most * most)
         moved &= self._index.near_any(lon, lat, 5_000.0)
         touched = self._through(np.flatnonzero(moved), before_lon, before_lat, lon, lat)
         matter = set(touched)

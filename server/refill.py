@@ -23,6 +23,7 @@ FIRST: Final = 10 * SECOND  # of event time that is read at once, where it is no
 TIERS: Final = (2 * 3600.0, 8 * 3600.0)
 """Detectors that remember fixes of longer than each of these (s) are filled one after the other, behind those that do
 not: a county's terminals send a million fixes an hour."""
+MOST_READ: Final = 400_000  # readings of one kind in a slice: where a quiet night ends, a long one is read again in parts
 MOST_HELD: Final = 20  # batches that are caught up with in one turn
 
 
@@ -62,7 +63,7 @@ class Refill:
         turns = [turn for turn in reaches.values() if turn > begin]
         end = min([begin + self._length, *turns, self._newest + AHEAD])
         try:
-            batch = await stretch(conn, begin, end, self._mine, kinds)
+            batch = await stretch(conn, begin, end, self._mine, kinds, MOST_READ)
         except StretchTooLong:
             self._length = max(self._length // 8, SECOND)
             return found

@@ -85,7 +85,7 @@ _NEWEST: Final = (
 
 
 class StretchTooLong(ValueError):
-    """A stretch holds more than :data:`MOST_ROWS` rows of one kind; the message says which."""
+    """A stretch holds too many rows of one kind; the message says how many, and which."""
 
 
 FEW: Final = 50_000
@@ -100,6 +100,7 @@ async def stretch(
     until: int,
     devices: Sequence[int] | None = None,
     kinds: Collection[str] = KINDS,
+    most: int = MOST_ROWS,
 ) -> Batch:
     """The stored readings with ``since <= at < until`` (UTC µs), of all devices or of those with these ids.
 
@@ -107,13 +108,13 @@ async def stretch(
     is read.
 
     Raises:
-        StretchTooLong: more than :data:`MOST_ROWS` rows; take :func:`stretches`.
+        StretchTooLong: more than ``most`` rows of one kind; take :func:`stretches`.
     """
     values = {
         "since": moment(since),
         "until": moment(until),
         "devices": None if devices is None else [int(d) for d in devices],
-        "limit": MOST_ROWS + 1,
+        "limit": most + 1,
     }
     batch = Batch(
         await _fixes(conn, _FIXES, values) if "fixes" in kinds else rows(FIX),
@@ -121,8 +122,8 @@ async def stretch(
         await _fetched(conn, SAMPLE, _SAMPLES, values) if "samples" in kinds else rows(SAMPLE),
     )
     for kind, found in (("fixes", batch.fixes), ("sightings", batch.sightings), ("samples", batch.samples)):
-        if len(found) > MOST_ROWS:
-            raise StretchTooLong(f"more than {MOST_ROWS} {kind} from {moment(since)} to {moment(until)}: ask for less")
+        if len(found) > most:
+            raise StretchTooLong(f"more than {most} {kind} from {moment(since)} to {moment(until)}: ask for less")
     return batch
 
 

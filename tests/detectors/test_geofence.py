@@ -152,6 +152,10 @@ def test_one_wrong_fix_beyond_the_zone_is_nobody() -> None:
     assert watch(way(2, [-60, -62, -61, 30, -60, -63, -64])) == []
 
 
+def test_a_jump_across_the_zone_is_no_passage() -> None:
+    assert watch(way(1, [*range(-560, -500, 6), *range(560, 620, 6)])) == []
+
+
 def test_the_first_fix_after_a_pause_is_not_believed() -> None:
     assert watch(way(2, [-90, 90, 95, 93, 94])) == []
     assert watch(way(2, [-90, -91, -92, -93]) + way(2, [-90, 90, 95, 93, 94], begin=200)) == []
