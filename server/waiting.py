@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -39,6 +39,14 @@ class Waiting(asyncio.Queue[Batch]):
     def oldest_received(self) -> int:
         """When (UTC µs) the oldest of the waiting readings was received; :data:`NEVER` if none waits."""
         return min(self._oldest, default=NEVER)
+
+    def take(self, most: int) -> list[Batch]:
+        """All that wait now; no further one once they hold ``most`` readings."""
+        batches, size = list[Batch](), 0
+        while size < most and not self.empty():
+            batches.append(self.get_nowait())
+            size += len(batches[-1])
+        return batches
 
     def _put(self, item: Batch) -> None:
         self._held += len(item)
@@ -83,6 +91,16 @@ class AlreadyRead:
                 self._keys = {kind: set() for kind in KEYS}
             return batch
         return replace(batch, **{kind: _unknown(kind, getattr(batch, kind), self._keys[kind]) for kind in KEYS})
+
+
+def joined(batches: Sequence[Batch]) -> Batch:
+    """Committed batches as one. Its fixes are in order of device and time, which detectors take fastest."""
+    batches = [batch for batch in batches if len(batch)]
+    if len(batches) < 2:
+        return batches[0] if batches else Batch()
+    parts: dict[str, Rows] = {kind: np.concatenate([getattr(batch, kind) for batch in batches]) for kind in KEYS}
+    parts["fixes"] = parts["fixes"][np.lexsort((parts["fixes"]["at"], parts["fixes"]["device"]))]
+    return Batch(**parts)
 
 
 def oldest_received(batch: Batch) -> int:

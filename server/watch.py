@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -24,7 +25,7 @@ from devices.readings import SECOND, VISIT, rows
 from devices.site import Site
 from server.fold import KINDS, Fold, Found, LateGroup, Watcher, last_received
 from server.refill import Behind, Refill, tiers
-from server.waiting import AlreadyRead, Waiting
+from server.waiting import AlreadyRead, Waiting, joined
 from store.casebook import record_findings
 from store.readings import mark_suspects
 from store.stretches import (
@@ -41,6 +42,8 @@ log = structlog.get_logger()
 WATCH_LAG = Gauge("patrolgrid_watch_lag_seconds", "From receiving the newest reading of a batch to its findings stored")
 
 SETTLED: Final = 60 * SECOND  # of event time, after which no detector waits for more of the same moment
+BETWEEN_STEPS: Final = 0.1  # s at least
+AT_ONCE: Final = 20_000  # readings, and at most one batch more
 UNDER_WAY: Final = 10 * SECOND  # from receiving a reading to its commit, mostly
 MOST_WAITING: Final = 500_000  # readings; some 30 MB, and the priming of a minute at 8,000 messages a second
 REFOLD_EVERY = 10.0  # seconds; late readings of so long are folded again in one go
@@ -70,6 +73,7 @@ class Watch:
         self._fold = Fold(site, rules)
         self._read = AlreadyRead()
         self._behind: list[Behind] = []
+        self._stepped = 0.0  # by the monotonic clock
         self._reload: tuple[Site, Sequence[Rule], DutyMatrix] | None = None
 
     def reload(self, site: Site, rules: Sequence[Rule], duty: DutyMatrix) -> None:
@@ -97,13 +101,16 @@ class Watch:
                 await self._retrying(self._upkeep)
 
     async def _next(self) -> Batch:
-        """The next batch; an empty one when there is none for a second, or work to do meanwhile."""
-        if self._behind:
-            return Batch() if self.batches.empty() else self.batches.get_nowait()
-        try:
-            return await asyncio.wait_for(self.batches.get(), timeout=1.0)
-        except TimeoutError:
-            return Batch()
+        """What has been committed since the last step; empty when that is nothing for a second, or if there is work to
+        do meanwhile. Under load several batches are one step, so that what a step costs by itself is shared."""
+        first = Batch()
+        if not self._behind:
+            with contextlib.suppress(TimeoutError):
+                first = await asyncio.wait_for(self.batches.get(), timeout=1.0)
+        if len(first) or not self.batches.empty():
+            await asyncio.sleep(max(0.0, self._stepped + BETWEEN_STEPS - time.monotonic()))
+        self._stepped = time.monotonic()
+        return joined([first, *self.batches.take(AT_ONCE)])
 
     async def _step(self, batch: Batch) -> None:
         """Fold a batch; or a tick, of a feed that is being heard and has nothing more to tell."""

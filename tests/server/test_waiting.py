@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from detectors.base import Batch
 from devices.readings import FIX, SAMPLE, SECOND, SIGHTING, Flag, rows
-from server.waiting import NEVER, AlreadyRead, Waiting, oldest_received
+from server.waiting import NEVER, AlreadyRead, Waiting, joined, oldest_received
 
 T0 = 1_800_000_000 * SECOND
 
@@ -35,6 +35,18 @@ async def test_it_is_full_by_readings_and_has_room_again_when_they_are_taken() -
     assert waiting.oldest_received() == T0 + 6 * SECOND
     assert [len(waiting.get_nowait()) for _ in range(2)] == [2, 1]
     assert waiting.oldest_received() == NEVER
+
+
+def test_what_waits_is_taken_as_one_batch() -> None:
+    waiting = Waiting(100)
+    for at in (3, 1, 2):
+        waiting.put_nowait(fixes((2, at, 9), (1, at, 9)))
+    assert len(joined(waiting.take(most=2))) == 2, "what is more waits for the next time"
+    whole = joined([Batch(), *waiting.take(most=100)])
+    assert whole.fixes[["device", "at"]].tolist() == [(d, T0 + at * SECOND) for d in (1, 2) for at in (1, 2)]
+    assert waiting.empty()
+    assert waiting.take(most=100) == []
+    assert len(joined([])) == 0
 
 
 KEYS = st.lists(st.tuples(st.integers(1, 3), st.integers(0, 4), st.integers(0, 9)), unique=True, max_size=12)
