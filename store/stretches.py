@@ -76,8 +76,9 @@ _TRACK: Final = (
     % b"""
     SELECT * FROM fixes
     WHERE device = %(device)s AND at >= %(since)s AND at < %(until)s AND flags & 16 = 0  -- Flag.NO_POSITION
-    ORDER BY at LIMIT %(limit)s"""
+    LIMIT %(limit)s"""
 )
+_TRACK_FROM_ITS_BEGIN: Final = _TRACK.replace(b"LIMIT", b"ORDER BY at LIMIT")
 _NEWEST: Final = (
     b"SELECT max(received) FROM sightings WHERE at >= now() - %s::interval",
     b"SELECT max(received) FROM samples WHERE at >= now() - %s::interval",
@@ -202,8 +203,11 @@ async def first_after(conn: AsyncConnection, devices: Sequence[int], since: int,
 
 async def track(conn: AsyncConnection, device: int, since: int, until: int, limit: int = 100_000) -> Rows:
     """One device's fixes with a place and ``since <= at < until`` (UTC µs), in order of time, the first ``limit``."""
-    values = {"device": int(device), "since": moment(since), "until": moment(until), "limit": limit}
-    return await _fixes(conn, _TRACK, values)
+    values = {"device": int(device), "since": moment(since), "until": moment(until), "limit": limit + 1}
+    found = await _fixes(conn, _TRACK, values)
+    if len(found) <= limit:
+        return found  # put into order here: the server's sort took as long as the rest of the query
+    return await _fixes(conn, _TRACK_FROM_ITS_BEGIN, {**values, "limit": limit})
 
 
 async def _fixes(conn: AsyncConnection, query: bytes, values: dict[str, Any]) -> Rows:
