@@ -1,6 +1,6 @@
 """A table with a history: how fast it answers, and how fast it still takes rows in.
 
-    python -m benchmarks.history [--rows 100000000] [--fill-seconds 180] [--only queries]
+    python -m benchmarks.history [--rows 100000000] [--fill-seconds 180] [--terminals 2000] [--only queries]
 
 Yesterday is filled with the fixes of 2,000 terminals, one each 5 s (34.6 million), as ingest leaves them: in batches
 of 4,000 sorted by device, in chunks of a day with their indexes. The 29 days before hold the rest of ``--rows``: as
@@ -97,14 +97,14 @@ class History:
 
 
 @contextmanager
-def filled(data_dir: Path, wanted: int, seconds: float) -> Iterator[History]:
+def filled(data_dir: Path, terminals: int, wanted: int, seconds: float) -> Iterator[History]:
     """A history of so many rows, or of as many as can be made in so many seconds; taken away afterwards."""
     services = Services(data_dir, mqtt_url="mqtt://unused")
     port = int(services.up().database_url.rpartition(":")[2].partition("/")[0])
     name, database = f"history_{time.time_ns()}", services.postgres()
     url, begun = database.create_database(port, name), time.time()
     try:
-        ids = asyncio.run(_prepare(url))
+        ids = asyncio.run(_prepare(url, terminals))
         with psycopg.connect(url, autocommit=True) as conn, Progress(console=say) as progress:
             conn.execute("SET synchronous_commit = off")
             conn.execute("SET work_mem = '256MB'")
@@ -124,10 +124,10 @@ def filled(data_dir: Path, wanted: int, seconds: float) -> Iterator[History]:
         services.down()
 
 
-async def _prepare(url: str) -> list[int]:
+async def _prepare(url: str, terminals: int) -> list[int]:
     await migrate(url)
     async with open_pool(url) as pool, pool.connection() as conn:
-        await save_site(conn, generated(TERMINALS))
+        await save_site(conn, generated(terminals))
         found = await (await conn.execute("SELECT id FROM devices WHERE kind = 'terminal' ORDER BY id")).fetchall()
     return [number for (number,) in found]
 
@@ -135,8 +135,8 @@ async def _prepare(url: str) -> list[int]:
 def _fill(conn: psycopg.Connection, progress: Progress, ids: list[int], wanted: int, until: float) -> tuple[int, int]:
     """Yesterday by hours, then the days before; how many rows of yesterday, and in all."""
     per_day = 86_400 // EVERY
-    some = ids[: max(0, min(TERMINALS, (wanted - TERMINALS * per_day) // ((DAYS - 1) * per_day)))]
-    stretches = [(TODAY - DAY + timedelta(hours=h), ids, TERMINALS * per_day // 24) for h in range(24)]
+    some = ids[: max(0, (wanted - len(ids) * per_day) // ((DAYS - 1) * per_day))]
+    stretches = [(TODAY - DAY + timedelta(hours=h), ids, len(ids) * per_day // 24) for h in range(24)]
     stretches += [(TODAY - DAY * d, some, len(some) * per_day) for d in range(2, DAYS + 1) if some]
     step, day, total = progress.add_task("rows", total=sum(count for *_, count in stretches)), 0, 0
     for number, (begin, who, count) in enumerate(stretches):
@@ -181,7 +181,7 @@ async def _rolled_up(conn: AsyncConnection) -> list[float]:
 
 async def _queries(history: History) -> dict[str, Any]:
     since, until = micros(TODAY - DAY), micros(TODAY)
-    chosen, cold = history.ids[50 :: TERMINALS // 8], []
+    chosen, cold = history.ids[3 :: max(1, len(history.ids) // 8)], []
     history.forget()
     async with _connected(history.url) as conn:
         await track(conn, history.ids[-1], since - 1, since)  # plans and code are there, no page of the day is
@@ -198,6 +198,7 @@ async def _queries(history: History) -> dict[str, Any]:
         maps = await timed(lambda: heat(conn, TODAY - DAY, TODAY), 20)
         cells = len((await heat(conn, TODAY - DAY, TODAY)).lon)
     return {
+        "query_terminals": len(history.ids),
         "query_rows": history.rows,
         "query_rows_of_the_day": history.day,
         "day_track_points": len(fixes),
@@ -215,9 +216,9 @@ async def _queries(history: History) -> dict[str, Any]:
 
 
 def batch(ids: Sequence[int], number: int) -> Rows:
-    """The next batch of fixes of today, five of each terminal."""
-    made = np.zeros(BATCH, FIX)
-    each = BATCH // len(ids)
+    """The next batch of fixes of today, of 2,000 terminals five each."""
+    each = max(1, BATCH // len(ids))
+    made = np.zeros(each * len(ids), FIX)
     made["device"] = np.repeat(np.array(ids), each)
     made["at"] = micros(TODAY) + (number * each + np.tile(np.arange(each), len(ids))) * EVERY * SECOND
     made["received"], made["lon"], made["lat"] = made["at"], 118.8 + made["device"] * 1e-4, 31.4
@@ -253,11 +254,12 @@ def history_figures(
     parts: Sequence[str] = ("queries", "large_table"),
     wanted: int = 100_000_000,
     seconds: float = 180.0,
+    terminals: int = TERMINALS,
     data_dir: Path = Path(".patrolgrid/bench"),
 ) -> dict[str, Any]:
     """The figures of ``parts``, of queries and large_table, on one filled database."""
-    wanted = wanted if "large_table" in parts else TERMINALS * 86_400 // EVERY
-    with filled(data_dir, wanted, seconds * (2 if len(parts) > 1 else 1)) as history:
+    wanted = wanted if "large_table" in parts else terminals * 86_400 // EVERY
+    with filled(data_dir, terminals, wanted, seconds * (2 if len(parts) > 1 else 1)) as history:
         figures: dict[str, Any] = {"history_fill_s": history.fill_s}
         if "queries" in parts:
             figures |= asyncio.run(_queries(history))
@@ -277,8 +279,9 @@ def main() -> None:
     words.add_argument("--rows", type=int, default=100_000_000)
     words.add_argument("--fill-seconds", type=float, default=180.0, help="most seconds of filling, of each part")
     words.add_argument("--only", nargs="+", choices=["queries", "large_table"], default=["queries", "large_table"])
+    words.add_argument("--terminals", type=int, default=TERMINALS)
     given = words.parse_args()
-    figures = history_figures(given.only, given.rows, given.fill_seconds)
+    figures = history_figures(given.only, given.rows, given.fill_seconds, given.terminals)
     print(json.dumps({name: round(v, 3) if isinstance(v, float) else v for name, v in figures.items()}))
 
 
