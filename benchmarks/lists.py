@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import socket
 import sys
 import time
@@ -19,7 +20,7 @@ from contextlib import contextmanager
 from hashlib import sha256
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import psycopg
@@ -28,7 +29,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.ground import EXAMPLE
-from benchmarks.processes import python
+from benchmarks.processes import cpu, cpu_of_family, python
 from console.app import ConsoleServer, create_app
 from devices.site_folder import read_folder
 from server.services import Services
@@ -127,15 +128,31 @@ PEOPLE: Final = {
 
 def alert_list(data_dir: Path = Path(".patrolgrid/bench"), asks: int = 120) -> dict[str, Any]:
     """Milliseconds for a page of the alert list, by question, with 13,000 live alerts and 500,000 that are over."""
-    with console_on(data_dir, _fill_alerts) as port:
-        return measured(port, "/api/v1/alerts", QUESTIONS, asks, {"live": ACTIVE, "over": OLD})
+    with console_on(data_dir, _fill_alerts) as asked:
+        return measured(asked, "/api/v1/alerts", QUESTIONS, asks, {"live": ACTIVE, "over": OLD})
+
+
+class Asked(NamedTuple):
+    """A console and its database, as processes."""
+
+    port: int
+    console: int
+    database: int
+
+    def used(self) -> tuple[float, float]:
+        """Seconds of CPU so far: the console's, the database's."""
+        return cpu(self.console), cpu_of_family(self.database)
 
 
 def measured(
-    port: int, path: str, questions: dict[str, tuple[str, str]], asks: int, sizes: dict[str, int]
+    asked: Asked, path: str, questions: dict[str, tuple[str, str]], asks: int, sizes: dict[str, int]
 ) -> dict[str, Any]:
-    """How long each question takes, asked so many times in turn; ``sizes`` are told with it."""
-    connection = HTTPConnection("127.0.0.1", port, timeout=60)
+    """How long each question takes, asked so many times in turn, and what an answer costs; ``sizes`` are told with it.
+
+    On a busy machine the times are those of waiting for a core; the CPU is not.
+    """
+    connection = HTTPConnection("127.0.0.1", asked.port, timeout=60)
+    before, load = asked.used(), os.getloadavg()[0]
     took: dict[str, list[float]] = {name: [] for name in questions}
     bytes_sent = dict.fromkeys(questions, 0)
     for turn in range(asks + 5):
@@ -144,6 +161,8 @@ def measured(
             bytes_sent[name] = _ask(connection, f"{path}?{query}", who)
             if turn >= 5:  # the first turns fill caches and let statements be prepared
                 took[name].append((time.perf_counter() - started) * 1e3)
+    console, database = (now - then for now, then in zip(asked.used(), before, strict=True))
+    answers = (asks + 5) * len(questions)
     every = np.concatenate([np.array(times) for times in took.values()])
     rows = {
         name: {
@@ -157,6 +176,9 @@ def measured(
     return {
         **sizes,
         "requests": len(every),
+        "load_average": round(load, 1),
+        "console_cpu_ms": round(console / answers * 1e3, 2),
+        "database_cpu_ms": round(database / answers * 1e3, 2),
         "p50_ms": round(float(np.percentile(every, 50)), 1),
         "p95_ms": round(float(np.percentile(every, 95)), 1),
         "worst": worst,
@@ -178,8 +200,8 @@ def _ask(connection: HTTPConnection, address: str, who: str) -> int:
 
 
 @contextmanager
-def console_on(data_dir: Path, fill: Callable[[psycopg.Connection], None]) -> Iterator[int]:
-    """A console of its own on a database of its own, filled; its port. Both are taken away afterwards."""
+def console_on(data_dir: Path, fill: Callable[[psycopg.Connection], None]) -> Iterator[Asked]:
+    """A console of its own on a database of its own, filled. Both are taken away afterwards."""
     services = Services(data_dir, mqtt_url="mqtt://unused")
     port = int(services.up().database_url.rpartition(":")[2].partition("/")[0])
     name = f"lists_{time.time_ns()}"
@@ -196,7 +218,7 @@ def console_on(data_dir: Path, fill: Callable[[psycopg.Connection], None]) -> It
             listening = probe.getsockname()[1]
         server = python("benchmarks.lists", "--serve", url, listening)
         _wait(listening)
-        yield listening
+        yield Asked(listening, server.pid, database.pid() or 0)
     finally:
         if server is not None:
             server.terminate()
@@ -249,7 +271,8 @@ async def _serve(url: str, port: int) -> None:
 def show(found: dict[str, Any]) -> None:
     """The table of a list."""
     sizes = ", ".join(f"{value:,} {name}" for name, value in found.items() if name in ("live", "over", "cases"))
-    table = Table(title=f"{sizes}; p95 {found['p95_ms']} ms")
+    cost = f"CPU of an answer: console {found['console_cpu_ms']} ms, database {found['database_cpu_ms']} ms"
+    table = Table(title=f"{sizes}; p95 {found['p95_ms']} ms; {cost}; load {found['load_average']}")
     for column in ("question", "p50 ms", "p95 ms", "bytes"):
         table.add_column(column, justify="left" if column == "question" else "right")
     for name, row in found["questions"].items():

@@ -17,6 +17,7 @@ from console.desk import Desk, TheDesk
 from console.errors import BY_STATUS, Problem
 from console.sight import Sight, sight_of
 from store.accounts import Account, account_of
+from store.database import reading
 
 COOKIE: Final = "patrolgrid_session"
 AT_CONSOLE: Final = ("viewer", "operator", "unit", "supervisor", "admin")
@@ -56,7 +57,7 @@ async def caller_of(desk: Desk, token: str | None) -> Caller | None:
     """Who holds this session; None when it is unknown, has ended, or the account is no longer active."""
     if not token:
         return None
-    async with desk.pool.connection() as conn:
+    async with reading(desk.pool) as conn:
         account = await account_of(conn, token)
     if account is None:
         return None

@@ -25,8 +25,11 @@ LEAST_TEXT: Final = 2  # letters that are searched for: a single one is in too m
 _NOT_ENDED: Final = "c.status NOT IN ('closed', 'void', 'merged')"  # as the partial indexes say it
 _ORDER: Final = "ORDER BY c.opened_at DESC, c.id DESC LIMIT %s"
 _WORDS: Final = "c.title || ' ' || c.title_en"
-_NEWEST: Final = 10_000  # cases, whose titles are looked through before the index is asked
+_NEWEST_FEW: Final = 2_000  # cases, whose titles are looked through first
+_NEWEST: Final = 10_000  # and so many where the few promise that it fills the page, before the index is asked
 _NEWEST_OF_UNIT: Final = 1_000  # they lie farther apart: each is read by itself
+Source = tuple[str, list[object]]
+"""What follows FROM: conditions, order and limit, with their arguments."""
 _STRETCH: Final = 6  # letters of a text that the index is asked for
 _BEGINS: Final = re.compile(r"(?:pg-?)?((?:20[0-9]{6}|(?<=pg-)20[0-9]{2}(?:[0-9]{2})?)(?:-[0-9]*)?)", re.IGNORECASE)
 _SLACK: Final = timedelta(days=7)  # what came late may have been opened before the day on which it got its number
@@ -133,21 +136,70 @@ async def _with_text(conn: AsyncConnection, where: Where, involved: str | None, 
     A word that is in many titles is soon found so often; only a rare one is worth asking the index, and only for a rare
     one is that fast. The planner cannot tell the two apart: it takes the pairs of a word for independent of each other.
     """
-    said, ends = f"position(lower(%s) IN lower({_WORDS})) > 0", ""
-    number: tuple[str, ...] = ()
+    said = _said(text)
+    few, many = (_NEWEST_FEW, _NEWEST) if involved is None else (_NEWEST_OF_UNIT, _NEWEST_OF_UNIT)
+    seen, found = await _among(conn, _source(where, involved, few), said)
+    if seen == few and few < many and len(found) * many >= limit * few:  # so many more are likely to fill the page
+        found = await _first_among(conn, _source(where, involved, many), said, limit)
+    if seen == few and len(found) < limit:
+        found = await _by_index(conn, where, involved, text, limit)
+    return await _read(conn, f"WHERE c.id = ANY(%s) {_ORDER}", [found, limit])
+
+
+def _said(text: str) -> Where:
+    """That the title of ``c`` holds the text, or its number ends with it."""
+    said = Where()
+    # Lowering the letters of a title takes longer than all the rest, and Chinese has none to lower.
+    caseless = text.lower() == text.upper()
+    holds = f"position(%s IN {_WORDS}) > 0" if caseless else f"position(lower(%s) IN lower({_WORDS})) > 0"
     if _ENDS.fullmatch(text):
-        ends, number = "reverse(c.number) LIKE %s OR ", (f"{text[::-1]}%",)
-    newest, arguments = _source(where, involved, _NEWEST if involved is None else _NEWEST_OF_UNIT)
+        said.add(f"(reverse(c.number) LIKE %s OR {holds})", f"{text[::-1]}%", text)
+    else:
+        said.add(holds, text)
+    return said
+
+
+async def _among(conn: AsyncConnection, source: Source, said: Where) -> tuple[int, list[int]]:
+    """How many cases the source has, and the ids of those of which it is said."""
     cursor = await conn.execute(
-        f"SELECT c.id FROM (SELECT c.* FROM cases c {newest}) c WHERE {ends}{said} {_ORDER}".encode(),  # noqa: S608
-        (*arguments, *number, text, limit),
+        f"SELECT count(*), array_agg(c.id ORDER BY c.opened_at DESC, c.id DESC) FILTER (WHERE {said})"  # noqa: S608
+        f" FROM (SELECT c.* FROM cases c {source[0]}) c".encode(),
+        (*said.arguments, *source[1]),
         prepare=False,
     )
-    ids = [case_id for (case_id,) in await cursor.fetchall()]
-    if len(ids) == limit:
-        return await _read(conn, f"WHERE c.id = ANY(%s) {_ORDER}", [ids, limit])
-    where.add(f"({ends}({said} AND letter_pairs({_WORDS}) @> letter_pairs(%s)))", *number, text, _rarest(text))
-    return await _read(conn, *_source(where, involved, limit))
+    seen, found = await cursor.fetchone() or (0, None)
+    return seen, found or []
+
+
+async def _first_among(conn: AsyncConnection, source: Source, said: Where, limit: int) -> list[int]:
+    """The ids of the first of the source of which it is said; it is read no further than needed."""
+    cursor = await conn.execute(
+        f"SELECT c.id FROM (SELECT c.* FROM cases c {source[0]}) c WHERE {said} {_ORDER}".encode(),  # noqa: S608
+        (*source[1], *said.arguments, limit),
+        prepare=False,
+    )
+    return [case_id for (case_id,) in await cursor.fetchall()]
+
+
+async def _by_index(conn: AsyncConnection, where: Where, involved: str | None, text: str, limit: int) -> list[int]:
+    """The ids of the newest that the indexes of words and of numbers find, each asked by itself."""
+    pairs = f"letter_pairs({_WORDS}) @> letter_pairs(%s) AND position(lower(%s) IN lower({_WORDS})) > 0"
+    ways: list[tuple[str, tuple[str, ...]]] = [(pairs, (_rarest(text), text))]
+    if _ENDS.fullmatch(text):
+        ways.append(("reverse(c.number) LIKE %s", (f"{text[::-1]}%",)))
+    queries: list[str] = []
+    arguments: list[object] = []
+    for way, given in ways:
+        for join, whose, unit in _whose(involved):
+            # Without an order or a limit the planner has no reason to read from the newest on instead.
+            queries.append(f"SELECT c.id, c.opened_at FROM {join} WHERE {whose} AND {where} AND {way}")  # noqa: S608
+            arguments += [*unit, *where.arguments, *given]
+    cursor = await conn.execute(
+        f"WITH c AS MATERIALIZED ({' UNION '.join(queries)}) SELECT c.id FROM c {_ORDER}".encode(),  # noqa: S608
+        (*arguments, limit),
+        prepare=False,
+    )
+    return [case_id for (case_id,) in await cursor.fetchall()]
 
 
 def _span(digits: str) -> tuple[datetime, datetime]:
@@ -173,16 +225,23 @@ def _rarest(text: str) -> str:
     return max(stretches, key=lambda stretch: sum(letter.isdigit() or not letter.isascii() for letter in stretch))
 
 
-def _source(where: Where, involved: str | None, limit: int) -> tuple[str, list[object]]:
+def _whose(involved: str | None) -> list[tuple[str, str, tuple[str, ...]]]:
+    """Where cases are read from, by which condition with which arguments: all, or a unit's own and those of its parts.
+
+    One condition with "or" would need to read on from the newest case down until enough of a small unit's were found.
+    """
+    if involved is None:
+        return [("cases c", "true", ())]
+    parts = "case_parts p JOIN cases c ON c.id = p.case_id"
+    return [("cases c", "c.unit = %s", (involved,)), (parts, "p.unit = %s AND NOT p.withdrawn", (involved,))]
+
+
+def _source(where: Where, involved: str | None, limit: int) -> Source:
     """The conditions, the order and the limit, with their arguments."""
     if involved is None:
         return f"WHERE {where} {_ORDER}", [*where.arguments, limit]
-    # Its own and those of its parts are looked for by an index each: one condition with "or" would need to read on
-    # from the newest case down until enough of a small unit's were found.
-    joined = "case_parts p JOIN cases c ON c.id = p.case_id"
-    own = f"SELECT c.id FROM cases c WHERE c.unit = %s AND {where} {_ORDER}"  # noqa: S608 - see Where
-    parts = f"SELECT c.id FROM {joined} WHERE p.unit = %s AND NOT p.withdrawn AND {where} {_ORDER}"  # noqa: S608
-    return f"WHERE c.id IN (({own}) UNION ({parts})) {_ORDER}", [*(involved, *where.arguments, limit) * 2, limit]
+    own = [f"(SELECT c.id FROM {join} WHERE {whose} AND {where} {_ORDER})" for join, whose, _ in _whose(involved)]  # noqa: S608
+    return f"WHERE c.id IN ({' UNION '.join(own)}) {_ORDER}", [*(involved, *where.arguments, limit) * 2, limit]
 
 
 async def _read(conn: AsyncConnection, source: str, arguments: Sequence[object]) -> list[Case]:

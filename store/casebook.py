@@ -75,9 +75,10 @@ __all__ = [
 
 Found = tuple[Rule, Finding]
 
-_AT_ONCE: Final = 50
+_AT_ONCE: Final = 10
 """Fingerprints in one transaction: a locked fingerprint takes a place in the server's lock table, and while cases are
-being opened nobody else can write an entry. Recording is repeatable, so one batch may be several transactions."""
+being opened nobody else can write an entry: in a storm of alerts an officer waits for so many. Recording is repeatable,
+so one batch may be several transactions."""
 
 
 async def record_findings(

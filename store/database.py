@@ -75,6 +75,18 @@ async def open_pool(url: str, min_size: int = 1, max_size: int = 8) -> AsyncIter
         await pool.close()
 
 
+@asynccontextmanager
+async def reading(pool: AsyncConnectionPool) -> AsyncIterator[AsyncConnection]:
+    """A connection for questions alone: each is a transaction of its own, so none waits for a BEGIN and a COMMIT."""
+    async with pool.connection() as conn:
+        await conn.set_autocommit(True)
+        try:
+            yield conn
+        finally:
+            if not conn.closed:
+                await conn.set_autocommit(False)
+
+
 @dataclass(frozen=True, slots=True)
 class Migration:
     """One file of ``store/migrations``."""

@@ -19,7 +19,7 @@ from devices.readings import CommandAck
 from store.cases import read_cases, take_step
 from store.database import announce
 from store.entries import append, lock_book
-from store.standings import candidates
+from store.standings import nearest_fit
 
 log = structlog.get_logger()
 _RECALLED: Final = Sentence("答复召回指令", "in answer to being called back")
@@ -33,8 +33,8 @@ async def send_nearest(conn: AsyncConnection, case: Case, now: datetime) -> Case
     if case.lon is None or case.lat is None:
         told = Sentence("案件没有位置，请人工派遣", "the case has no place: dispatch by hand")
         return await nobody_near(conn, case, now, told)
-    choice = next(iter(await candidates(conn, case.lon, case.lat, now, case_id=case.id)), None)
-    if choice is None or not choice.fit:
+    choice = await nearest_fit(conn, case, now)
+    if choice is None:
         told = Sentence(
             "没有位置有效的空闲终端，请人工派遣", "no free terminal with a fresh position: dispatch by hand"
         )

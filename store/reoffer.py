@@ -14,7 +14,7 @@ from detectors.base import Sentence
 from store.cases import read_cases
 from store.dispatch import nobody_near, send
 from store.entries import lock_book
-from store.standings import candidates
+from store.standings import nearest_fit
 
 Why = Literal["refused", "not_sent", "silent"]
 
@@ -99,11 +99,10 @@ async def _pass_on(conn: AsyncConnection, case_id: int, now: datetime, patience:
             f"{untaken.name}（{untaken.terminal}）{said.zh}", f"{untaken.name_en} ({untaken.terminal}) {said.en}"
         )
         data: dict[str, Any] = {"from": untaken.terminal, "why": untaken.why}
-        assert case.lon is not None and case.lat is not None  # no terminal is sent without a place
-        found = await candidates(conn, case.lon, case.lat, now, case_id=case.id, asked=asked)
-        if found and found[0].fit:
+        found = await nearest_fit(conn, case, now, asked)
+        if found is not None:
             why = Sentence(f"{failed.zh}，改派", f"{failed.en}; offered to")
-            return await send(conn, case, "reoffer", found[0], now, why, data)
+            return await send(conn, case, "reoffer", found, now, why, data)
         told = Sentence(
             f"{failed.zh}；附近没有其他可派终端（已派过 {len(asked)} 个），请人工派遣",
             f"{failed.en}; no other terminal near is fit ({len(asked)} asked): dispatch by hand",

@@ -28,7 +28,7 @@ from store.silences import ABOUT, arrangements
 
 _DEFAULT_CLEAR: Final = Rule("default", "-", "-", "-", "low", "-").clear_after  # for alerts whose rule is gone
 _AT_ONCE: Final = 500  # alerts cleared in one transaction
-_FEW: Final = 50  # alerts told or silenced in one transaction: cases may be opened in it, and nobody else can then
+_FEW: Final = 10  # alerts told or silenced in one transaction: cases may be opened in it, and nobody else can then
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from console.orders import VoidAlert
 from store.alert_list import Asked, group_sizes, list_alerts
 from store.alerts import whose
 from store.casebook import acknowledge_alert, acknowledge_alerts, alert_events, get_alert, get_case, void_alert
+from store.database import reading
 
 alerts = APIRouter(prefix="/api/v1/alerts", tags=["alerts"], responses=refusals(*LOGGED_IN))
 AlertId = Annotated[int, Path(ge=1, le=2**63 - 1, description="The alert's id")]
@@ -68,7 +69,7 @@ async def read_alerts(
     before: Before = None,
 ) -> Response:
     """Those in the account's area; for a unit those of its own cases, and of its area if it is given one."""
-    async with desk.pool.connection() as conn:
+    async with reading(desk.pool) as conn:
         found, more = await list_alerts(conn, asked, grouped=grouped, limit=limit, before=before)
         groups = [alert.group_id for alert in found if alert.group_id is not None] if grouped else []
         sizes = await group_sizes(conn, groups, asked)

@@ -28,6 +28,7 @@ from console.models_cases import (
 )
 from console.orders import Action, NewCase
 from store.casebook import act, case_alerts, case_entries, case_notices, get_case, list_cases, report_case
+from store.database import reading
 from store.desk import account_names
 
 cases = APIRouter(prefix="/api/v1/cases", tags=["cases"], responses=refusals(*LOGGED_IN))
@@ -49,7 +50,7 @@ async def read_cases(caller: Anyone, desk: TheDesk, asked: Annotated[CaseFilter,
         site = (await desk.ground()).site
         below = frozenset(code for code in site.areas if asked.area in site.lineage(code))
         areas = below if areas is None else below & areas
-    async with desk.pool.connection() as conn:
+    async with reading(desk.pool) as conn:
         found, more = await list_cases(
             conn,
             status=asked.statuses(),

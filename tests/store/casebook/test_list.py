@@ -116,11 +116,12 @@ async def test_any_filters_together_find_what_a_plain_look_finds(conn: AsyncConn
     assert found_some > 100, "the filters leave nothing: nothing was tested"
 
 
-@pytest.mark.parametrize("newest", [1000, 4])
+@pytest.mark.parametrize("newest", [1000, 100, 4])
 async def test_every_text_is_found_among_the_newest_and_by_the_index(
     conn: AsyncConnection, cases: list[Case], monkeypatch: pytest.MonkeyPatch, newest: int
 ) -> None:
     monkeypatch.setattr("store.case_list._NEWEST", newest)
+    monkeypatch.setattr("store.case_list._NEWEST_FEW", max(2, newest // 5))
     monkeypatch.setattr("store.case_list._NEWEST_OF_UNIT", newest // 2)
     for text in TEXTS:
         for involved in (None, "police"):
