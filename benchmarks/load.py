@@ -21,6 +21,7 @@ from ingest import packets
 
 WINDOW: Final = 20_000  # messages on their way to the broker without its PUBACK
 CHUNK: Final = 400  # frames of one write
+REST: Final = 0.002  # seconds, once the window is full
 TICK: Final = 0.005  # seconds between writes of a paced run
 
 
@@ -85,13 +86,14 @@ class Link:
 
 
 def flood(link: Link, made: list[bytes]) -> Iterator[float]:
-    """As fast as the broker acknowledges."""
+    """As fast as the broker acknowledges. It writes PUBACKs one by one, so they are left to gather."""
     chunks = [b"".join(made[at : at + CHUNK]) for at in range(0, len(made), CHUNK)]
     yield 0.0
     for number, chunk in enumerate(chunks):
         while number * CHUNK - link.acked > WINDOW:
+            time.sleep(REST)
             link.drain(1.0)
-        link.send(chunk)
+        link.socket.sendall(chunk)
 
 
 def paced(link: Link, made: list[bytes], since: float, rate: float) -> Iterator[float]:
