@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -31,11 +33,19 @@ class Holes:
     ) -> None:
         """Stored fixes, shape (n,), in the order of their reception."""
         waited = np.flatnonzero((received - at >= int(STORED * SECOND)) & (np.abs(lon) <= 180) & (np.abs(lat) <= 89))
-        columns = (column[waited].tolist() for column in (lon, lat, at, received))
-        for x, y, measured, when in zip(*columns, strict=True):
-            row = _row(y)
-            waits = self._cells.setdefault((row, _column(x, row)), {})
-            waits[when] = max(waits.get(when, 0), when - measured)
+        if not len(waited):
+            return
+        row = _row(lat[waited])
+        column, when = _column(lon[waited], row), received[waited]
+        order = np.lexsort((when, column, row))
+        row, column, when = row[order], column[order], when[order]
+        # The fixes of one array lie in few cells and arrive at once: one entry for all of them.
+        begins = np.flatnonzero(np.append(True, (np.diff(row) != 0) | (np.diff(column) != 0) | (np.diff(when) != 0)))
+        longest = np.maximum.reduceat((received - at)[waited][order], begins)
+        entries = (part.tolist() for part in (row[begins], column[begins], when[begins], longest))
+        for y, x, moment, wait in zip(*entries, strict=True):
+            waits = self._cells.setdefault((y, x), {})
+            waits[moment] = max(waits.get(moment, 0), wait)
 
     def forget(self, before: int) -> None:
         """Forget what was learned before a moment."""
@@ -50,17 +60,20 @@ class Holes:
         if len(self._zones.pairs(np.array([lon]), np.array([lat]))[0]):
             return LONG
         found = 0
-        for row in range(_row(lat) - 1, _row(lat) + 2):
-            column = _column(lon, row)
+        middle = int(_row(np.float64(lat)))
+        for row in range(middle - 1, middle + 2):
+            column = int(_column(np.float64(lon), np.int64(row)))
             for waits in (self._cells.get((row, c), {}) for c in range(column - 1, column + 2)):
                 found = max([found, *(wait for when, wait in waits.items() if when >= since)])
         return found
 
 
-def _row(lat: float) -> int:
-    return int(np.floor(lat * DEGREE / SIDE))
+def _row(lat: Any) -> Any:
+    """The row of cells of one latitude or of many, as integers."""
+    return np.floor(lat * DEGREE / SIDE).astype(np.int64)
 
 
-def _column(lon: float, row: int) -> int:
+def _column(lon: Any, row: Any) -> Any:
+    """The column in its row, likewise."""
     middle = np.radians((row + 0.5) * SIDE / DEGREE)
-    return int(np.floor(lon * DEGREE * np.cos(middle) / SIDE))
+    return np.floor(lon * DEGREE * np.cos(middle) / SIDE).astype(np.int64)

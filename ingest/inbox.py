@@ -31,6 +31,11 @@ class Inbox:
         return self._count
 
     @property
+    def held(self) -> int:
+        """Bytes that wait."""
+        return self._held
+
+    @property
     def room(self) -> int:
         """Bytes that may still come; 0 or less when it is full."""
         return self._most - self._held

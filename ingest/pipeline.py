@@ -12,7 +12,7 @@ import time
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 import psycopg
 import structlog
@@ -64,6 +64,13 @@ REFUSED: Final = (
     ValueError,
 )
 
+class Refusal(NamedTuple):
+    """Why a batch cannot be stored as it is: the reason of the reject that is made of the message at fault."""
+
+    reason: str
+    detail: str
+
+
 HandOn: TypeAlias = Callable[[Batch], Awaitable[None]]
 
 
@@ -108,33 +115,51 @@ class Pipeline:
         self.directory = Directory(registry)
 
     async def run(self) -> None:
-        """Listen and store until cancelled."""
-        async with self.listener:
+        """Listen and store until cancelled. While the database writes one batch, the next is made ready."""
+        async with self.listener, asyncio.TaskGroup() as tasks:
+            writing: asyncio.Task[None] | None = None
             while True:
-                await self.process(await self.listener.take(self.batch_size))
+                work = Work(await self.listener.take(self.batch_size))
+                refusal = await self._prepare(work)
+                if writing is not None:
+                    await writing  # one after the other, so a device's readings are committed in their order
+                writing = tasks.create_task(self._complete(work, refusal), name="write")
 
     async def process(self, messages: Sequence[Message]) -> None:
         """Run messages through the steps; each is stored or kept as a reject, and acknowledged."""
         work = Work(messages)
-        step: Step = express
+        await self._complete(work, await self._prepare(work))
+
+    async def _prepare(self, work: Work) -> Refusal | None:
+        """The steps before the store; why they could not be done, if it is for what is in the messages."""
         try:
-            for step in STEPS:
+            for step in STEPS[: STEPS.index(store)]:
                 await step(self, work)
         except REFUSED as error:
-            if work.stored:
-                raise  # they are safe: this is not about the messages
-            refusal = _explained(error)
-        else:
-            return
+            return Refusal("codec_failed", _explained(error))
+        return None
+
+    async def _complete(self, work: Work, refusal: Refusal | None) -> None:
+        """The steps from the store on. A batch that is refused is halved."""
+        if refusal is None:
+            try:
+                for step in STEPS[STEPS.index(store) :]:
+                    await step(self, work)
+            except REFUSED as error:
+                if work.stored:
+                    raise  # they are safe: this is not about the messages
+                refusal = Refusal("store_refused", _explained(error))
+            else:
+                return
+        messages = work.messages
         if len(messages) > 1:
             half = len(messages) // 2
             await self.process(messages[:half])
             await self.process(messages[half:])
             return
-        reason = "store_refused" if step is store else "codec_failed"
-        log.warning("message_refused", topic=messages[0].topic, reason=reason, detail=refusal)
+        log.warning("message_refused", topic=messages[0].topic, reason=refusal.reason, detail=refusal.detail)
         lone = Work(messages)
-        lone.refuse(0, reason, refusal)
+        lone.refuse(0, *refusal)
         for step in (store, acknowledge):
             await step(self, lone)
 
