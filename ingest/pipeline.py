@@ -64,6 +64,7 @@ REFUSED: Final = (
     ValueError,
 )
 
+
 class Refusal(NamedTuple):
     """Why a batch cannot be stored as it is: the reason of the reject that is made of the message at fault."""
 
