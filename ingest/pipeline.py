@@ -160,7 +160,7 @@ class Pipeline:
             return
         log.warning("message_refused", topic=messages[0].topic, reason=refusal.reason, detail=refusal.detail)
         lone = Work(messages)
-        lone.refuse(0, *refusal)
+        lone.refuse(0, refusal.reason, refusal.detail)
         for step in (store, acknowledge):
             await step(self, lone)
 

@@ -15,7 +15,7 @@ from devices.codecs import CODECS, patrolgrid
 
 ROOT = Path(__file__).parents[2]
 PAGES = ["payloads.md", "payloads.zh-CN.md"]
-GIVE_REASONS = {"Undecodable": 0, "PartlyUndecodable": 0, "refuse": 1, "refuse_rows": 2}
+GIVE_REASONS = {"Refusal": 0, "Undecodable": 0, "PartlyUndecodable": 0, "refuse": 1, "refuse_rows": 2}
 """Which argument of a call is the reason."""
 
 
