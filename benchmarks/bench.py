@@ -34,6 +34,7 @@ from benchmarks.processes import Worker, cpu, cpu_of_family, memory, python, sai
 
 HOUR: Final = 3600.0
 ARRAY: Final = 60  # fixes of one store-and-forward message
+ROUND: Final = 120.0  # seconds of event time that a flood spans: a quarter of an hour ago, none of it late
 PACED: Final = 10_000  # messages a second
 CALL_EVERY: Final = 0.2  # seconds between calls for help
 
@@ -127,7 +128,7 @@ def null_subscriber(bench: Bench, which: str, since: float) -> dict[str, float]:
 
 def single_fixes(bench: Bench) -> None:
     """As many single-fix messages as go through, in several rounds; figures are their medians."""
-    rounds = [_single_fixes(bench, bench.began - (6 - number / 3) * HOUR) for number in range(bench.sizes.rounds)]
+    rounds = [_single_fixes(bench, bench.began - 840.0 + 130.0 * number) for number in range(bench.sizes.rounds)]
     bench.figures |= medians(rounds)
     rates = [figures["committed_per_s"] for figures in rounds]
     bench.figures |= {"committed_per_s_least": min(rates), "committed_per_s_most": max(rates)}
@@ -138,14 +139,15 @@ def _single_fixes(bench: Bench, since: float) -> dict[str, float]:
     count, figures = bench.sizes.messages, dict[str, float]()
 
     def work() -> float:
-        loaded = said(bench.load(count, since=since, step=6), bench.sizes.timeout)
+        step = ROUND * bench.terminals / count
+        loaded = said(bench.load(count, since=since, step=step), bench.sizes.timeout)
         bench.wait_for(count)
         figures["generator_cpu_s_per_100k"] = loaded["cpu"] / count * 1e5
         figures["frame_bytes"] = loaded["frame_bytes"]
         return float(loaded["began"])
 
     began, costs = bench.costs(work, count)
-    stored, _, last = bench.committed(since, since + HOUR / 3)
+    stored, _, last = bench.committed(since, since + ROUND + 5.0)
     bench.check(stored, count)
     figures |= {f"{name}_cpu_s_per_100k": value for name, value in costs.items()}
     both = costs["worker"] + costs["database"]
@@ -159,15 +161,16 @@ def medians(rounds: Sequence[dict[str, float]]) -> dict[str, float]:
 
 def arrays(bench: Bench) -> None:
     """Store and forward: arrays of 60 fixes."""
-    count, since = bench.sizes.arrays, bench.began - 4 * HOUR
+    count, since = bench.sizes.arrays, bench.began - 440.0
 
     def work() -> float:
-        loaded = said(bench.load(count, since=since, step=1, array=ARRAY), bench.sizes.timeout)
+        step = ROUND * bench.terminals / (count * ARRAY)
+        loaded = said(bench.load(count, since=since, step=step, array=ARRAY), bench.sizes.timeout)
         bench.wait_for(count * ARRAY)
         return float(loaded["began"])
 
     began, costs = bench.costs(work, count * ARRAY)
-    stored, _, last = bench.committed(since, since + HOUR)
+    stored, _, last = bench.committed(since, since + ROUND + 5.0)
     bench.check(stored, count * ARRAY)
     bench.figures["array_fixes_per_s"] = stored / (last - began)
     bench.figures |= {f"array_{name}_cpu_s_per_100k_fixes": value for name, value in costs.items()}
