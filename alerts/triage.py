@@ -8,7 +8,8 @@ A finding that joins two alerts proves them to be one episode: the one that bega
 that people called false takes no part in that: they have judged the one, not the other.
 
 A finding that ``ends`` its episode clears the alert, unless that has been seen to go on after it. Its own stretch
-counts as part of the episode, so that nothing from before the end brings the alert back.
+counts as part of the episode, so that nothing from before the end brings the alert back; live alerts that it joins are
+one by then, as with any finding.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def triage(found: Sequence[tuple[Rule, Finding]], current: Iterable[Alert], now:
     changes: dict[_Key, Change] = {}
     for rule, finding in found:
         alerts = book.setdefault(fingerprint(rule, finding), [])
-        change = _ended(rule, finding, alerts) if finding.ends else _place(rule, finding, alerts, changes, now)
+        change = _ended(rule, finding, alerts, changes) if finding.ends else _place(rule, finding, alerts, changes, now)
         if change is None:
             continue
         key = _key(change.alert)
@@ -81,14 +82,15 @@ def _key(alert: Alert) -> _Key:
     return alert.fingerprint, alert.episode
 
 
-def _ended(rule: Rule, finding: Finding, alerts: list[Alert]) -> Change | None:
+def _ended(rule: Rule, finding: Finding, alerts: list[Alert], changes: dict[_Key, Change]) -> Change | None:
     since, until = moment(finding.since), moment(finding.until)
     near = [(gap, alert) for alert in alerts if alert.live and (gap := _gap(alert, since, until)) <= rule.clear_after]
     near = [(gap, alert) for gap, alert in near if alert.last_seen <= until]  # otherwise it has gone on since
     if not near:
         return None
-    _, alert = min(near, key=lambda pair: pair[0])
-    return Change(replace(alert, state="cleared", last_seen=until, ending=finding.sentence), rule, "ended", ended=True)
+    one, *rest = sorted((alert for _, alert in near), key=lambda alert: alert.episode)
+    whole, _ = _taken_in(one, rest, rule, alerts, changes)
+    return Change(replace(whole, state="cleared", last_seen=until, ending=finding.sentence), rule, "ended", ended=True)
 
 
 def _place(
@@ -124,6 +126,17 @@ def _merge(
     live: bool,
 ) -> Change:
     """``rest`` turn out to be part of ``one``, which the finding then extends."""
+    whole, told = _taken_in(one, rest, rule, alerts, changes)
+    change = _extended(whole, rule, finding, now, live=live)
+    if told and not one.live and change.step == "extended":  # the news was of a part, and is now of the whole
+        return replace(change, step="promoted" if one.historical else "reopened")
+    return change
+
+
+def _taken_in(
+    one: Alert, rest: list[Alert], rule: Rule, alerts: list[Alert], changes: dict[_Key, Change]
+) -> tuple[Alert, bool]:
+    """``one`` with the ``rest`` in it, which are marked as merged; and whether any of these was news in this go."""
     whole, told = one, False
     for other in rest:
         whole = _united(whole, other)
@@ -132,10 +145,7 @@ def _merge(
         told = told or (before is not None and before.news)
         if other.id:  # what was never stored leaves no trace
             changes[_key(other)] = Change(replace(other, state="cleared"), rule, "merged", into=one.episode)
-    change = _extended(whole, rule, finding, now, live=live)
-    if told and not one.live and change.step == "extended":  # the news was of a part, and is now of the whole
-        return replace(change, step="promoted" if one.historical else "reopened")
-    return change
+    return whole, told
 
 
 def _united(one: Alert, other: Alert) -> Alert:

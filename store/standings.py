@@ -59,6 +59,8 @@ async def nearest_fit(
         found = await candidates(conn, case.lon, case.lat, now, case_id=case.id, asked=asked, most=most)
         if found and found[0].fit:
             return found[0]
+        if len(found) < _FEW:
+            break  # these were all that are free and fresh
     return None
 
 

@@ -373,6 +373,16 @@ def test_in_whatever_order_they_come_touching_findings_end_as_one_alert(drawn: l
     assert {a.state for a in book.merged} <= {"cleared"}
 
 
+def test_an_end_that_joins_two_alerts_makes_them_one_and_clears_it() -> None:
+    book = Book()
+    for since, until, ends in ((0, 0, False), (301, 301, False), (0, 301, True)):
+        book.record([finding(since, until, ends=ends)], now=301)
+    (whole,) = book.alerts
+    assert (whole.state, whole.first_seen, whole.last_seen) == ("cleared", moment(START), moment(START + 301 * SECOND))
+    (part,) = book.merged
+    assert (part.state, part.episode) == ("cleared", moment(START + 301 * SECOND))
+
+
 @given(
     drawn=st.lists(st.tuples(spans, st.sampled_from(["C1", "C2"]), st.booleans()), max_size=20),
     replays=st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20)), max_size=20),
