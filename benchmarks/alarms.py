@@ -17,7 +17,7 @@ from typing import Final
 import psycopg
 
 from benchmarks.ground import SHARE, Ground
-from benchmarks.load import Link, code
+from benchmarks.load import Link, code, fix
 from benchmarks.processes import python
 from ingest import packets
 
@@ -83,9 +83,9 @@ class Heard(threading.Thread):
                     self.first.setdefault(alert["subject"], time.time())
 
 
-def cry(ground: Ground, count: int, seconds: float) -> list[float]:
-    """``count`` terminals call for help, one after the other within so many seconds; how long (s) it took each time
-    from writing the message to its alert in the stream.
+def cry(ground: Ground, terminals: int, count: int, seconds: float) -> list[float]:
+    """``count`` of so many terminals, spread over all, call for help from where they are, one after the other within so
+    many seconds; how long (s) it took each time from writing the message to its alert in the stream.
 
     Raises:
         RuntimeError: an alert did not come.
@@ -97,9 +97,9 @@ def cry(ground: Ground, count: int, seconds: float) -> list[float]:
         begun = time.time()
         for number in range(count):
             time.sleep(max(0.0, begun + number * seconds / count - time.time()))
-            sent[code(number)] = now = time.time()
-            payload = b'{"t":%.6f,"lon":118.88,"lat":31.47}' % now
-            link.send(packets.publish(f"pg/v1/{SHARE}/{code(number)}/sos", payload, number + 1))
+            terminal = number * terminals // count
+            sent[code(terminal)] = now = time.time()
+            link.send(packets.publish(f"pg/v1/{SHARE}/{code(terminal)}/sos", fix(now, terminal), number + 1))
         until = time.monotonic() + PATIENCE
         while len(heard.first) < count and time.monotonic() < until:
             link.drain(0.05)

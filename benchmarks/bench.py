@@ -230,7 +230,7 @@ def sos(bench: Bench) -> None:
     count, since = int(PACED * (calls * CALL_EVERY + 8.0)), time.time() + 8.0
     loading = bench.load(count, rate=PACED, since=since)
     time.sleep(max(0.0, since + 2.0 - time.time()))
-    took = cry(bench.ground, calls, calls * CALL_EVERY)
+    took = cry(bench.ground, bench.terminals, calls, calls * CALL_EVERY)
     said(loading, bench.sizes.timeout)
     bench.wait_for(count + calls)
     bench.figures |= {"sos_calls": calls, "sos_to_sse_p50_ms": took[calls // 2] * 1e3}
