@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
 
+from benchmarks.faults_disk import SmallDisk
 from benchmarks.ground import Ground
 from benchmarks.processes import Worker, memory
 from benchmarks.wire import Wire
@@ -32,6 +33,7 @@ class Scene:
 
     Attributes:
         most_away: seconds for which a part is away at the most, and for which it is stopped.
+        long_away: seconds for which the database is away in the one fault that is long.
         ended: how often the worker ended by itself.
         most_memory: resident MB of the worker at the most.
     """
@@ -41,6 +43,7 @@ class Scene:
     to_broker: Wire
     to_database: Wire
     most_away: float = STOPPED
+    long_away: float = 600.0
     ended: int = 0
     most_memory: float = 0.0
     _hands_off: bool = field(default=False, init=False)
@@ -66,6 +69,11 @@ class Scene:
         finally:
             self._hands_off = False
 
+    @property
+    def disk(self) -> SmallDisk:
+        """What the database's folder lies on in the runs in which that may be full."""
+        return SmallDisk(self.ground.database.folder)
+
     def database_processes(self) -> list[int]:
         """The server and all its children: those that work in its data folder."""
         return working_in(self.ground.database.data)
@@ -76,7 +84,9 @@ class Scene:
 
     async def raise_broker(self) -> None:
         """Start it unless it runs; returns when it answers."""
-        await asyncio.to_thread(self.ground.broker.up, urlsplit(self.ground.mqtt_url).port or 0)
+        wanted = urlsplit(self.ground.mqtt_url).port or 0
+        if (port := await asyncio.to_thread(self.ground.broker.up, wanted)) != wanted:
+            raise RuntimeError(f"the broker is back on port {port}, not {wanted}: somebody took it meanwhile")
 
 
 Fault = Callable[[Scene, random.Random], Awaitable[float]]
@@ -111,6 +121,26 @@ async def broker_kill(scene: Scene, dice: random.Random) -> float:
     await asyncio.to_thread(wait_until, lambda: scene.ground.broker.pid() is None, 10)
     await asyncio.sleep(dice.uniform(0.0, min(3.0, scene.most_away)))
     await scene.raise_broker()
+    return time.time()
+
+
+async def disk_full(scene: Scene, dice: random.Random) -> float:
+    """The database's disk is full for ten seconds: sometimes at once, sometimes after a few more megabytes, so that now
+    a table and now the log finds no room. If that ended the server, it is started again when there is room."""
+    await asyncio.to_thread(scene.disk.fill, dice.randrange(24 << 20))
+    try:
+        await asyncio.sleep(scene.most_away)
+    finally:
+        await asyncio.to_thread(scene.disk.free)
+    await scene.raise_database()
+    return time.time()
+
+
+async def database_away(scene: Scene, dice: random.Random) -> float:
+    """The database is stopped in order, for minutes."""
+    await asyncio.to_thread(scene.ground.database.down)
+    await asyncio.sleep(scene.long_away)
+    await scene.raise_database()
     return time.time()
 
 
@@ -159,12 +189,15 @@ FAULTS: Final[dict[str, Fault]] = {
         database_stop,
         database_cut,
         database_hole,
+        disk_full,
         broker_kill,
         broker_stop,
         broker_cut,
         broker_hole,
     )
 }
+LONG: Final[dict[str, Fault]] = {"database-away": database_away}
+"""Faults that are only tried when they are asked for."""
 
 
 def _signal(pids: Iterable[int], what: signal.Signals) -> None:

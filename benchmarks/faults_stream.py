@@ -100,6 +100,11 @@ class Stream:
         return (time.time_ns() // 1000 - self.begin) // self.step
 
     @property
+    def behind(self) -> float:
+        """Seconds by which what was sent is behind what is due: the broker or the network do not take it."""
+        return (self._due() - self.sent) / self.rate
+
+    @property
     def done(self) -> bool:
         """Whether it was stopped and everything is acknowledged."""
         return self._end is not None and self._oldest >= self._end

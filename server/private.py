@@ -143,12 +143,13 @@ def answers(port: int) -> bool:
 def free_port(preferred: int = 0) -> int:
     """``preferred`` if nothing listens there, else a free one below the range of outgoing connections."""
     for port in (preferred, *random.sample(range(15_000, 32_000), 200)):
-        if port and _can_listen(port):
+        if port and can_listen(port):
             return port
     raise ServicesError("no free port on 127.0.0.1 between 15000 and 32000")
 
 
-def _can_listen(port: int) -> bool:
+def can_listen(port: int) -> bool:
+    """Whether a port of 127.0.0.1 is free to listen on."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

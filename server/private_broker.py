@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from server.private import ServicesError, answers, free_port, own, process, service_account, wait_until
+from server.private import ServicesError, answers, can_listen, free_port, own, process, service_account, wait_until
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,9 @@ class PrivateBroker(ABC):
         if self.pid() is not None:
             return self.port()
         own(self.folder)
+        if port and self.configuration.exists():
+            # A process that was killed is gone from /proc a moment before its sockets are.
+            wait_until(lambda: can_listen(port), 2)
         port = free_port(port)
         (self.folder / f"{self.stem}.pid").unlink(missing_ok=True)
         self.configuration.write_text(self.template.format(port=port, folder=self.folder))
