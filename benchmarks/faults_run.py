@@ -24,7 +24,7 @@ from benchmarks.wire import Wire
 
 SETTLE: Final = 180.0  # seconds after which a fault counts as not recovered from
 AGAIN: Final = 5.0  # seconds in which what seems lost may still come
-PROGRESS: Final = 30.0  # seconds between lines of a fault that is long
+PROGRESS: Final = 10.0  # seconds between lines of a fault that is long
 NO_ALERTS: Final = Alerts(0, 0, 0)
 
 say = Console(stderr=True, width=120)
@@ -69,9 +69,9 @@ class Run:
         telling = asyncio.create_task(self._tell())
         try:
             back = await (FAULTS | LONG)[kind](self.scene, self.dice)
+            found, since = await self.settle(back), self.compared
         finally:
             telling.cancel()
-        found, since = await self.settle(back), self.compared
         acked = self.stream.acked_until(back, since) - since
         late = found.committed[acked[acked < len(found.committed)]] - back
         self.compared += len(found.committed)
@@ -103,11 +103,11 @@ class Run:
         """Say now and then how things are in a fault that is long."""
         while True:
             await asyncio.sleep(PROGRESS)
-            worker = memory(self.scene.worker.pid)["now"] if self.scene.worker.running else 0.0
-            broker = memory(self.scene.ground.broker_pid)["now"] if self.scene.ground.broker_pid else 0.0
+            pids = (self.scene.worker.pid if self.scene.worker.running else 0, self.scene.ground.broker_pid)
+            used = [f"{memory(pid)['now']:.0f} MB" if pid else "away" for pid in pids]
             say.print(
-                f"     sent {self.stream.sent}, behind by {self.stream.behind:.1f} s, worker {worker:.0f} MB, broker"
-                f" {broker:.0f} MB",
+                f"     sent {self.stream.sent} ({self.stream.behind:.1f} s behind), stored to {await self._newest()},"
+                f" worker {used[0]}, broker {used[1]}",
                 highlight=False,
             )
 
@@ -164,6 +164,7 @@ async def running(ground: Ground, given: argparse.Namespace, dice: random.Random
             "PATROLGRID_MQTT_URL": to_broker.url,
             "PATROLGRID_WORKER": "faults",
             "PATROLGRID_LOG_JSON": "true",
+            "PATROLGRID_SUBSCRIBE_ALL": str(given.broker == "nats").lower(),
         },
         ground.folder / "worker.log",
     )

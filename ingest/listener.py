@@ -33,6 +33,8 @@ log = structlog.get_logger()
 CONNECTED = Gauge("patrolgrid_connected", "1 while the MQTT session is up and all subscriptions are granted")
 CONNECTIONS = Counter("patrolgrid_connections_total", "Connections made to the broker")
 
+EVERYTHING: Final = "#"
+"""The filter of a listener that takes all topics; what no codec has is then not for us, and passed over."""
 KEEPALIVE = 30  # seconds
 CONNECT_WAIT: Final = 10.0  # seconds for TCP and TLS
 PAUSE_FIRST, PAUSE_MOST = 0.2, 5.0  # seconds between attempts

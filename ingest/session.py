@@ -54,7 +54,7 @@ class Session(asyncio.BufferedProtocol):
         self._questions: dict[int, asyncio.Future[bytes]] = {}  # by the kind of answer
         self._resume: asyncio.TimerHandle | None = None
         self._heard = time.monotonic()
-        self._unacknowledged = np.zeros(1 << 16, bool)  # by packet id
+        self._unacknowledged: list[tuple[str, bytes] | None] = [None] * (1 << 16)  # by packet id, the last
 
     # ── what the event loop calls ───────────────────────────────────────────────────────────────────────────────────
 
@@ -141,7 +141,9 @@ class Session(asyncio.BufferedProtocol):
 
     def acknowledge(self, mids: NDArray[np.uint16]) -> None:
         """PUBACK these; without effect on a connection that has ended."""
-        self._unacknowledged[mids] = False
+        held = self._unacknowledged
+        for mid in mids.tolist():
+            held[mid] = None
         if len(mids) and self._transport is not None and not self.ended.done():
             self._transport.write(packets.pubacks(mids))
 
@@ -183,16 +185,19 @@ class Session(asyncio.BufferedProtocol):
 
     def _fresh(self, messages: Messages) -> Messages:
         """Without what is here already: NATS delivers again, on the same connection, what is not acknowledged in time,
-        and a database may be away for longer than that."""
-        mids, here = messages.facts["mid"], self._unacknowledged
+        and a database may be away for longer than that. The packet id alone does not tell: Mosquitto gives one id to
+        several messages when more than 65,535 are in flight."""
+        held, mids = self._unacknowledged, messages.facts["mid"].tolist()
+        known = zip(messages.topics, messages.payloads, strict=True)
         again = messages.facts["head"] & DUP != 0
         if not again.any():
-            here[mids[mids > 0]] = True
+            for mid, message in zip(mids, known, strict=True):
+                held[mid] = message
             return messages
         fresh = np.ones(len(messages), bool)
-        for index, (mid, dup) in enumerate(zip(mids.tolist(), again.tolist(), strict=True)):
-            fresh[index] = not (dup and here[mid])
-            here[mid] = mid > 0
+        for index, (mid, dup, message) in enumerate(zip(mids, again.tolist(), known, strict=True)):
+            fresh[index] = not (dup and held[mid] == message)
+            held[mid] = message
         return messages.chosen(fresh)
 
     def _read_on(self) -> None:
@@ -206,10 +211,13 @@ class Session(asyncio.BufferedProtocol):
         self._questions[kind] = answer
         try:
             self._transport.write(question)
+            asked = time.monotonic()
             while not answer.done():
                 await asyncio.wait([answer], timeout=ANSWER)
-                # A resumed session may fill the inbox before the answer comes: then it is we who do not read.
-                if not answer.done() and not self._held:
+                # What a resumed session has queued comes before the answer, and may even fill the inbox so that it is
+                # we who do not read: a broker that is busy with that is not silent.
+                silent = time.monotonic() - max(asked, self._heard) >= ANSWER
+                if not answer.done() and not self._held and silent:
                     raise ConnectionResetError(f"the broker did not answer {name} within {ANSWER:g} s")
             return answer.result()
         finally:

@@ -18,6 +18,7 @@ from devices.codec import PartlyUndecodable, Undecodable
 from devices.codecs import route, share_of
 from devices.readings import SECOND, Fix, Flag
 from devices.site import moment
+from ingest.listener import EVERYTHING
 from ingest.work import NO_SHARE, UNKNOWN, Kind, Work
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ _NOWHERE: Final = 1e-6  # degrees about 0/0, what a receiver without a position 
 
 
 async def decode(pipeline: Pipeline, work: Work) -> None:
-    """Payloads to readings. Rejects: ``unknown_topic`` and what the codec says."""
+    """Payloads to readings. Rejects: ``unknown_topic``, unless we asked for all topics, and what the codec says."""
     fixes, origins = work.fixes.decoded, work.fixes.origins
     for index in work.rest:
         message = work.messages[index]
@@ -38,6 +39,9 @@ async def decode(pipeline: Pipeline, work: Work) -> None:
             work.refuse(index, "too_large", f"{message.skipped} bytes, which were not read")
             continue
         codec = route(message.topic)
+        if codec is None and EVERYTHING in pipeline.listener.filters:
+            work.by_codec["foreign"] += 1
+            continue
         if codec is None:
             work.by_codec["unknown"] += 1
             work.refuse(index, "unknown_topic", message.topic)

@@ -51,6 +51,10 @@ class Settings(BaseSettings):
     shard: str = Field(
         "0/1", pattern=r"^\d{1,3}/\d{1,3}$", description="Which of several workers this is, counted from 0: INDEX/COUNT"
     )
+    subscribe_all: bool = Field(
+        False,
+        description="Subscribe to # alone, pass over what is not ours: for NATS with many terminals, without shards",
+    )
     batch_size: int = Field(10_000, ge=1, le=60_000, description="Most messages in one transaction")
     future_limit: float = Field(300.0, gt=0, description="Seconds a device's clock may be ahead before it is a reject")
     backfill_days: float = Field(30.0, gt=0, description="Days a reading may be old before it is a reject")

@@ -20,7 +20,8 @@ from server.backtest_jobs import BacktestJobs
 from server.embedded import Embedded
 from server.publisher import Publisher
 from server.services import Addresses
-from server.settings import Settings
+from server.settings import Settings, WrongSetting
+from server.shards import Shard
 from server.telemetry import Checks, worker_app
 from server.worker import Ground, Worker
 from store.database import listen, migrate, open_pool, pending
@@ -59,8 +60,11 @@ async def run(
 
     Raises:
         NotReady: the database's schema is not this version's, or the file of holidays cannot be read.
+        WrongSetting: two settings that do not go together.
     """
     _know_holidays(settings)
+    if worker and settings.subscribe_all and Shard.parse(settings.shard).count > 1:
+        raise WrongSetting("PATROLGRID_SUBSCRIBE_ALL is for a lone worker: with PATROLGRID_SHARD each takes its areas")
     if missing := await pending(addresses.database_url):
         raise NotReady(f"the database lacks {', '.join(missing)}: run `patrolgrid migrate` first")
     stop = stop or asyncio.Event()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import pickle
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import psycopg
@@ -18,7 +19,7 @@ from alerts.notice import Channel
 from alerts.rules import Rule
 from detectors.base import Batch
 from devices.site import Site
-from ingest.listener import Listener
+from ingest.listener import EVERYTHING, Listener
 from ingest.pipeline import Pipeline
 from server.deliver import deliver
 from server.publisher import Publisher
@@ -68,8 +69,8 @@ class Worker:
         ground: Ground,
     ) -> None:
         site, self._shard = ground.site, Shard.parse(settings.shard)
-        filters, without = self._shard.filters(ground.shares)
         self._settings = settings
+        filters, without = self._filters(ground.shares)
         self._pool = pool
         self._publisher = publisher
         self._listener = Listener(addresses.mqtt_url, self._shard.client(settings.worker), filters, without=without)
@@ -105,7 +106,12 @@ class Worker:
         """Take a changed site before the next batch, and the areas that are now ours."""
         self._watch.reload(self._shard.site(ground.site, ground.shares), ground.rules, ground.duty)
         self._pipeline.registry = ground.site.registry
-        self._listener.follow(*self._shard.filters(ground.shares))
+        self._listener.follow(*self._filters(ground.shares))
+
+    def _filters(self, shares: Mapping[str, int]) -> tuple[list[str], list[str]]:
+        """What to subscribe to, and what not any more."""
+        filters, without = self._shard.filters(shares)
+        return ([EVERYTHING], [*filters, *without]) if self._settings.subscribe_all else (filters, without)
 
     def checks(self) -> list[tuple[str, bool, str]]:
         """What readiness rests on: the broker is heard, the detectors know the past, the database takes batches."""

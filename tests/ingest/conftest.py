@@ -147,7 +147,11 @@ def start(
 
     @asynccontextmanager
     async def run(
-        url: str = mqtt_url, own_pool: AsyncConnectionPool = pool, wait: bool = True, **options: Any
+        url: str = mqtt_url,
+        own_pool: AsyncConnectionPool = pool,
+        wait: bool = True,
+        filters: list[str] | None = None,
+        **options: Any,
     ) -> AsyncIterator[Bench]:
         batches: list[Batch] = []
         acks: list[CommandAck] = []
@@ -160,7 +164,7 @@ def start(
                 raise LookupError(ack.command)
             acks.append(ack)
 
-        listener = Listener(url, client_id)
+        listener = Listener(url, client_id, filters)
         pipeline = Pipeline(listener, own_pool, registry, hand_on=hand_on, record_ack=record_ack, **options)
         task = asyncio.create_task(pipeline.run())
         if wait:

@@ -128,6 +128,26 @@ async def test_a_broker_that_does_not_answer_connect(
     assert "did not answer CONNECT" in capsys.readouterr().out
 
 
+async def test_a_broker_that_hands_out_a_long_queue_before_it_answers_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, until: Any
+) -> None:
+    monkeypatch.setattr(session, "ANSWER", 0.5)
+
+    async def busy(guest: Guest) -> None:
+        await guest.packet()
+        guest.writer.write(bytes((0x20, 2, 1, 0)))
+        _, body = await guest.packet()
+        for mid in range(1, 21):
+            guest.writer.write(packets.publish(f"{BASE}/fix", b"%d" % mid, mid))
+            await asyncio.sleep(0.1)
+        guest.writer.write(bytes((0x90, 2 + len(_filters(body)))) + body[:2] + b"\1" * len(_filters(body)))
+        await guest.reader.read()
+
+    async with played(busy) as (url, came), Listener(url, "x") as listener:
+        await until(lambda: listener.connected)
+        assert len(came) == 1
+
+
 @pytest.mark.parametrize(
     ("nonsense", "says"),
     [
@@ -288,3 +308,19 @@ async def test_what_comes_again_on_the_same_connection_is_taken_once_until_it_is
         while len(taken) < 2:
             taken += await listener.take(10)
         assert [message.payload for message in taken] == [b"first", b"other"]
+
+
+async def test_two_messages_with_one_packet_id_are_both_taken() -> None:
+    """Mosquitto numbers without looking: with more than 65,535 in flight, ids repeat."""
+
+    async def crowded(guest: Guest) -> None:
+        await guest.welcome()
+        for payload in (b"first", b"second"):
+            guest.writer.write(packets.publish(f"{BASE}/fix", payload, 1, dup=True))
+        await guest.reader.read()
+
+    async with played(crowded) as (url, _), Listener(url, "x") as listener:
+        taken: list[Message] = []
+        while len(taken) < 2:
+            taken += await listener.take(10)
+        assert [message.payload for message in taken] == [b"first", b"second"]

@@ -12,6 +12,7 @@ from prometheus_client import REGISTRY
 
 from devices.readings import SECOND, Flag
 from devices.registry import Registry
+from ingest.listener import EVERYTHING
 from ingest.pipeline import STEPS
 from store.readings import last_positions
 
@@ -130,3 +131,19 @@ def test_the_steps_are_in_the_order_that_is_promised() -> None:
     names = [step.__name__ for step in STEPS]
     assert names.index("store") < names.index("acknowledge") < names.index("hand_on")
     assert names[:2] == ["express", "decode"]
+
+
+async def test_one_that_asked_for_everything_passes_over_what_no_codec_has(
+    start: Any, terminal: aiomqtt.Client, until: Any
+) -> None:
+    async with start(filters=[EVERYTHING]) as bench:
+        await terminal.publish(f"{SHARE}/T-1/command", b"not for us", qos=1)
+        await terminal.publish("somebody/else", b"nor this", qos=1)
+        await terminal.publish(f"{SHARE}/T-1/fix", b"garbage", qos=1)
+        await terminal.publish(f"{SHARE}/T-1/fix", fix_json(now()), qos=1)
+        await until(lambda: len(bench.handed_on()) == 1)
+        assert [reject.reason for reject in await bench.rejects()] == ["not_json"]
+    async with start(filters=[EVERYTHING]) as after:  # all of them are acknowledged
+        await terminal.publish(f"{SHARE}/T-2/fix", fix_json(now()), qos=1)
+        await until(lambda: len(after.handed_on()) == 1)
+        assert [reject.times for reject in await after.rejects()] == [1]

@@ -67,7 +67,9 @@ message = st.builds(
 
 
 async def prepared(messages: list[Message], registry: Registry, steps: Sequence[Step] = BEFORE_STORE) -> Work:
-    pipeline: Any = SimpleNamespace(directory=Directory(registry), future_limit=300.0, backfill_days=30.0)
+    pipeline: Any = SimpleNamespace(
+        directory=Directory(registry), future_limit=300.0, backfill_days=30.0, listener=SimpleNamespace(filters=())
+    )
     work = Work(messages)
     for step in steps:
         await step(pipeline, work)

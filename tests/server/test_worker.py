@@ -128,3 +128,18 @@ async def test_a_lost_connection_alone_does_not_make_it_read_the_past_again(
                 await asyncio.sleep(0.1)
     finally:
         await wire.cut()
+
+
+async def test_shards_and_everything_do_not_go_together(
+    pool: AsyncConnectionPool, worker_process: WorkerProcess
+) -> None:
+    async with pool.connection() as conn:
+        await save_site(conn, read_folder(EXAMPLE))
+    env = worker_process.env | {"PATROLGRID_SUBSCRIBE_ALL": "true", "PATROLGRID_SHARD": "0/2"}
+    process = await asyncio.create_subprocess_exec(
+        Path(sys.executable).with_name("patrolgrid"), "worker", env=env, stderr=asyncio.subprocess.PIPE
+    )
+    _, said = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == 1
+    assert b"PATROLGRID_SUBSCRIBE_ALL is for a lone worker" in said.replace(b"\n", b"")
+    assert b"Traceback" not in said
