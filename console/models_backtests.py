@@ -92,6 +92,8 @@ class Threshold(Answer):
     """A threshold that may be tried."""
 
     name: str
+    label: Text
+    unit: str = Field(description="Empty where there is none")
     value: Any = Field(description="What the rule has now")
 
 

@@ -15,6 +15,7 @@ from console.api.refusals import LOGGED_IN, refusals
 from console.auth import Caller, Desks
 from console.desk import Desk, TheDesk
 from console.errors import not_found, wrong_value
+from console.models import Text
 from console.models_backtests import (
     BacktestDetail,
     BacktestOut,
@@ -23,6 +24,7 @@ from console.models_backtests import (
     RuleThresholds,
     Threshold,
 )
+from detectors.labels import label
 from store.backtests import ask_backtest, get_backtest, list_backtests
 
 backtests = APIRouter(prefix="/api/v1/backtests", tags=["backtests"], responses=refusals(*LOGGED_IN))
@@ -49,8 +51,13 @@ async def read_thresholds(caller: Desks, desk: TheDesk) -> list[RuleThresholds]:
 
 def _thresholds(rule: Rule) -> list[Threshold]:
     detector: Any = build_detector(rule)
-    fields = [Threshold(name=f.name, value=getattr(detector, f.name)) for f in dataclasses.fields(detector) if f.init]
-    return [*fields, Threshold(name="clear_after", value=rule.clear_after)]
+    values = {f.name: getattr(detector, f.name) for f in dataclasses.fields(detector) if f.init}
+    return [_threshold(rule, *item) for item in {**values, "clear_after": rule.clear_after}.items()]
+
+
+def _threshold(rule: Rule, name: str, value: Any) -> Threshold:
+    found = label(rule.detector, name)
+    return Threshold(name=name, label=Text(zh=found.words.zh, en=found.words.en), unit=found.unit, value=value)
 
 
 @backtests.post("", summary="Ask for a backtest", status_code=status.HTTP_202_ACCEPTED)

@@ -4,7 +4,7 @@ import { backtestResult, leaveResult, showResult } from "./backtest_result.js";
 import { labelled, loaded, localMoment, momentOf, nothing, older } from "./desk_parts.js";
 import { failure, h, toast, working } from "./dom.js";
 import { now, timeText } from "./format.js";
-import { named, t } from "./i18n.js";
+import { named, pick, t } from "./i18n.js";
 import { ruleOf } from "./state.js";
 
 const POLL = 1_500; // ms between two looks at one that runs
@@ -85,7 +85,7 @@ const thresholdRow = (one) =>
   h(
     "label",
     {},
-    h("code", { class: "cut", title: one.name }, one.name),
+    h("span", { title: one.name }, pick(one.label), one.unit ? h("span", { class: "quiet" }, ` ${one.unit}`) : null),
     h("input", { name: one.name, maxlength: 100, placeholder: String(one.value), autocomplete: "off" }),
   );
 

@@ -56,7 +56,12 @@ async def test_it_runs_and_its_result_is_there(client: Clients) -> None:
 async def test_what_can_be_tried(client: Clients) -> None:
     rules = (await client("operator").get("/api/v1/backtests/thresholds")).json()
     sos = next(rule for rule in rules if rule["rule"] == "sos")
-    assert {t["name"]: t["value"] for t in sos["thresholds"]}["repeat"] == 300
+    assert next(t for t in sos["thresholds"] if t["name"] == "repeat") == {
+        "name": "repeat",
+        "label": {"zh": "同一次求救的间隔", "en": "calls closer than this are one"},
+        "unit": "s",
+        "value": 300,
+    }
 
 
 @pytest.mark.parametrize(

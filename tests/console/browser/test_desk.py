@@ -218,6 +218,7 @@ async def test_a_backtest_is_seen_on_the_map(ground: Any, open_page: Any) -> Non
     await desk.log_in()
     await page.goto(f"{ground.address}/#/backtests")
     await expect(page.locator("#thresholds input[name=dwell]")).to_be_visible()
+    await expect(page.locator("#thresholds label", has=page.locator("[name=dwell]"))).to_contain_text("with gear s")
     await page.click("#backtest-list a")
     rows = page.locator("#backtest-rows li")
     await expect(rows).to_contain_text("One more")
