@@ -103,6 +103,10 @@ class Guard:
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > self._largest(scope):
             return Problem(413, *BY_STATUS[413])
+        if b"%00" in scope["query_string"]:  # no text of the database can hold it
+            return Problem(
+                422, "wrong_value", "地址中含有无法使用的字符", "The address holds a character that is not taken"
+            )
         return None
 
     def _largest(self, scope: Scope) -> int:

@@ -81,6 +81,15 @@ async def test_huge_bodies(client: Clients) -> None:
     check(await client(None).post("/api/v1/session", content=without_length(), headers=JSON), 413, "too_large")
 
 
+@pytest.mark.parametrize(
+    "path", ["duties?unit=%00", "duties?area=a%00", "alerts?zone=%00", "notices?unit=x%00", "cases?q=%00"]
+)
+async def test_what_no_text_can_hold_is_refused_in_any_address(client: Clients, path: str) -> None:
+    answer = await client("admin").get(f"/api/v1/{path}")
+    assert answer.status_code == 422
+    assert answer.json()["error"]["code"] == "wrong_value"
+
+
 async def test_every_answer_has_the_security_headers(client: Clients) -> None:
     for path in ("/", "/login", "/static/favicon.svg", "/healthz", "/api/v1/me"):
         headers = (await client("viewer").get(path)).headers
