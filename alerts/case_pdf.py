@@ -163,7 +163,9 @@ def _pictures(words: Words, read: Callable[[Photo], bytes]) -> list[Flowable]:
             f"第 {photo.seq} 条，{shown(entry.at)}，{words.actor(entry)}，{photo.width}×{photo.height} 像素",
             f"Entry {photo.seq}, {shown(entry.at)}, {words.actor(entry)}, {photo.width}×{photo.height} pixels",
         )
-        cells.append([printed(read(photo), PICTURE), paragraph(f"{caption}\nsha256 {photo.sha256}", small)])
+        cells.append(
+            [printed(read(photo), PICTURE), Spacer(0, mm), paragraph(f"{caption}\nsha256 {photo.sha256}", small)]
+        )
     whole = words("原图在导出包的 attachments 中。", "The whole pictures are in attachments of the export.")
     return [*gallery(cells), paragraph(whole, small)]
 

@@ -112,6 +112,8 @@ def shown(at: datetime) -> str:
 def late_by(due: datetime, now: datetime) -> Sentence:
     """How long something is overdue, in days and hours."""
     minutes = max(0, int((now - due).total_seconds() // 60))
+    if not minutes:
+        return Sentence("不到 1 分钟", "less than a minute")
     days, hours, rest = minutes // 1440, minutes % 1440 // 60, minutes % 60
     parts = [(days, "天", "d"), (hours, "小时", "h")] if minutes >= 60 else [(rest, "分钟", "min")]
     told = [part for part in parts if part[0]] or parts[-1:]

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any, Final
 from xml.sax.saxutils import escape
 
+import reportlab.lib.textsplit as splitting
+import reportlab.platypus.paragraph as breaking
 from reportlab.lib.colors import Color, HexColor
 from reportlab.lib.enums import TA_CENTER
 from reportlab.lib.styles import ParagraphStyle
@@ -18,6 +20,10 @@ FONT: Final = "PatrolGridSansSC"
 _FILE: Final = Path(__file__).parent / "fonts" / f"{FONT}.ttf"
 INK, MUTED, ACCENT, RULE = (HexColor(code) for code in ("#1b1f24", "#5b6570", "#17406d", "#c9d1d9"))
 PALE: Final = HexColor("#f3f6f9")
+# What begins no line: reportlab's own list is made for Japanese and lacks these. Both modules have a name for it.
+_NO_BEGINNING: Final = f"{splitting.ALL_CANNOT_START}，；：！？％"
+for _module in (splitting, breaking):
+    vars(_module)["ALL_CANNOT_START"] = _NO_BEGINNING
 
 
 @cache

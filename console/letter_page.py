@@ -27,6 +27,7 @@ def letter_page(letter: Letter, lang: str) -> str:
 <head>
 <meta charset="utf-8">
 <title>{both(letter.title)} {escape(letter.number)}</title>
+<link rel="icon" href="/static/favicon.svg">
 <link rel="stylesheet" href="/static/letter.css">
 </head>
 <body class="letter">

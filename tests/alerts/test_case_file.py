@@ -19,7 +19,7 @@ from alerts.case import Entry
 from alerts.case_file import LONGEST_TRACK, CaseFile, Span, case_json, case_problems, photos_of, spans_of
 from alerts.case_map import case_map
 from alerts.case_pdf import Language, case_pdf
-from alerts.pdf_text import drawable, font
+from alerts.pdf_text import drawable, font, paragraph, style
 from alerts.transitions import FINAL
 from detectors.base import Sentence
 from devices.site import micros
@@ -197,3 +197,19 @@ def test_a_map_of_any_places(case_file: CaseFile, lons: list[float], lats: list[
 def test_a_title_in_markup_is_text(case_file: CaseFile) -> None:
     case = replace(case_file.case, title=Sentence("<font size=99>大</font>", "a < b & c"))
     assert "<font size=99>大</font>" in text_of(case_pdf(replace(case_file, case=case, photos=[]), "zh", KEY, bytes))
+
+
+@given(st.text(alphabet="终端相距米定位于秒前案件，。；：！？、）", min_size=20, max_size=120), st.integers(60, 300))
+def test_no_line_begins_with_a_mark_that_ends_a_part(text: str, room: int) -> None:
+    """One mark is hung at the end of the line before; of several in a row, which nobody writes, the rest goes on."""
+    written = re.sub(r"([，。；：！？、）])[，。；：！？、） ]+", r"\1", text.strip("，。；：！？、） "))
+    told = paragraph(written, style(9, "zh"))
+    told.wrap(room, 10_000)
+    lines = [
+        "".join(part if isinstance(part, str) else part.text for part in line_words(line)) for line in told.blPara.lines
+    ]
+    assert not [line for line in lines[1:] if line[:1] in set("，。；：！？、）")]
+
+
+def line_words(line: Any) -> Any:
+    return line.words if hasattr(line, "words") else line[1]
