@@ -11,7 +11,17 @@ import psycopg
 import pytest
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from store.database import Migration, MigrationError, announce, listen, migrate, open_pool, own_migrations, pending
+from store.database import (
+    Migration,
+    MigrationError,
+    announce,
+    listen,
+    migrate,
+    open_pool,
+    own_migrations,
+    pending,
+    reading,
+)
 
 FIRST = Migration("0001_first.sql", "CREATE TABLE first (x int);\nINSERT INTO first VALUES (1);")
 SECOND = Migration("0002_second.sql", "ALTER TABLE first ADD COLUMN y int;")
@@ -137,3 +147,17 @@ async def _next_event(conn: psycopg.AsyncConnection, events: AsyncIterator[Any])
             await asyncio.sleep(0.02)  # it happens in another process
     await conn.commit()
     return event
+
+
+async def test_a_connection_for_reading_goes_back_as_it_was_and_says_itself_that_it_was_lost(database_url: str) -> None:
+    async with open_pool(database_url, max_size=1) as own:
+        async with reading(own) as conn:
+            await conn.execute("SELECT 1")
+            assert conn.info.transaction_status.name == "IDLE", "no transaction stays open behind a question"
+        async with own.connection() as conn:
+            assert not conn.autocommit
+        with pytest.raises(psycopg.OperationalError):
+            async with reading(own) as conn:
+                await conn.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+        async with own.connection() as conn:
+            assert not conn.autocommit, "another has taken its place"
