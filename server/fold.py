@@ -5,7 +5,7 @@ The watch feeds it what is committed, a backtest what is stored; the same readin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -64,6 +64,12 @@ class LateGroup(NamedTuple):
     devices: set[int]
     since: int  # UTC µs of the oldest
     until: int  # and of the newest
+
+    def parts(self, most: int) -> Iterator[LateGroup]:
+        """The same stretch for so many devices at a time."""
+        devices = sorted(self.devices)
+        for at in range(0, len(devices), most):
+            yield self._replace(devices=set(devices[at : at + most]))
 
 
 @dataclass(slots=True)

@@ -46,6 +46,7 @@ BETWEEN_STEPS: Final = 0.1  # s at least
 AT_ONCE: Final = 20_000  # readings, and at most one batch more
 UNDER_WAY: Final = 10 * SECOND  # from receiving a reading to its commit, mostly
 MOST_WAITING: Final = 500_000  # readings; some 30 MB, and the priming of a minute at 8,000 messages a second
+LATE_AT_ONCE = 250  # devices whose late fixes are set right with all their fixes in memory
 REFOLD_EVERY = 10.0  # seconds; late readings of so long are folded again in one go
 
 
@@ -187,7 +188,8 @@ class Watch:
                     if not watcher.detector.by_reception and kind in reads(watcher.detector):
                         found += await self._again(watcher, kind, group)
                 if kind == "fixes":
-                    await self._correct_visits(group, found)
+                    for some in group.parts(LATE_AT_ONCE):
+                        await self._correct_visits(some, found)
         await self._save(found)
         self._fold.late.clear()
         log.info("late_readings_folded_again", kinds=sorted(late), findings=len(found))

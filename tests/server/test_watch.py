@@ -206,6 +206,32 @@ async def test_visits_are_stored_and_go_on_after_a_restart(pool: AsyncConnection
         await until(pool, query, [("K-05", False)])
 
 
+async def test_late_fixes_of_many_correct_the_visits_of_each(
+    pool: AsyncConnectionPool, ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are set right for a few devices at a time, so that memory stays bounded; here for one."""
+    monkeypatch.setattr(watch_module, "LATE_AT_ONCE", 1)
+    monkeypatch.setattr(watch_module, "REFOLD_EVERY", 0.2)
+    middle = ground[0].zones["K-05"].geometry.centroid
+    away, here = (middle.x, middle.y + 0.01), (middle.x, middle.y)
+    codes = ["T010", "T012", "T013"]
+    walks = [walking(ground[0], code, now() - 600 * SECOND, [away] * 6 + [here] * 12 + [away] * 6) for code in codes]
+    query = (
+        'SELECT d.code, extract(epoch FROM v."left" - v.entered)::int FROM visits v JOIN devices d ON d.id = v.device'
+        " WHERE d.code = ANY('{T010,T012,T013}') AND v.zone = 'K-05' ORDER BY 1"
+    )
+    async with watching(pool, ground) as watch:
+        punctual = np.concatenate([np.delete(walk, slice(6, 18)) for walk in walks])
+        await watch.batches.put(await stored(pool, Batch(fixes=punctual)))
+        await watch.batches.put(await stored(pool, Batch(fixes=np.concatenate([walk[6:18] for walk in walks]))))
+        async with asyncio.timeout(30):
+            while len(found := await fetch(pool, query)) < len(codes):
+                await asyncio.sleep(0.05)
+    assert [code for code, _ in found] == codes
+    assert len({seconds for _, seconds in found}) == 1
+    assert 100 <= found[0][1] <= 130
+
+
 async def test_a_changed_rule_is_taken_over_without_a_restart(pool: AsyncConnectionPool, ground: Ground) -> None:
     site, rules, duty = ground
     seen = angling(site, "C06", now() - 120 * SECOND, 120, (118.8200, 31.5430))
