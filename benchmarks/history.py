@@ -18,6 +18,8 @@ import argparse
 import asyncio
 import json
 import os
+import signal
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -87,8 +89,7 @@ class History:
     def forget(self) -> None:
         """Restart the server and put its files out of the system's cache."""
         data = self.services.postgres().data
-        self.services.down()
-        os.sync()
+        self.services.down()  # which writes everything out
         for path in data.rglob("*"):
             if path.is_file():
                 with path.open("rb") as file:
@@ -160,6 +161,15 @@ async def timed(ask: Callable[[], Awaitable[object]], times: int) -> list[float]
     return took
 
 
+async def spent(conn: AsyncConnection, ask: Callable[[], Awaitable[object]], times: int) -> float:
+    """CPU milliseconds of an answer, of the client and its backend together: they do not depend on who else works."""
+    pid = conn.info.backend_pid
+    before = cpu(pid) + time.process_time()
+    for _ in range(times):
+        await ask()
+    return (cpu(pid) + time.process_time() - before) / times * 1e3
+
+
 @asynccontextmanager
 async def _connected(url: str) -> AsyncIterator[AsyncConnection]:
     async with open_pool(url, max_size=1) as pool, pool.connection() as conn:
@@ -189,12 +199,15 @@ async def _queries(history: History) -> dict[str, Any]:
             cold += await timed(lambda d=device: track(conn, d, since, until), 1)
         fixes = await track(conn, chosen[0], since, until)
         warm = await timed(lambda: track(conn, chosen[0], since, until), 20)
+        warm_cpu = await spent(conn, lambda: track(conn, chosen[0], since, until), 20)
         latest = await timed(lambda: last_positions(conn), 50)
         found = await last_positions(conn)
         month_since = micros(TODAY - DAYS * DAY)
         month = await timed(lambda: track(conn, history.ids[0], month_since, until, 1_000_000), 5)
+        month_cpu = await spent(conn, lambda: track(conn, history.ids[0], month_since, until, 1_000_000), 3)
         points = len(await track(conn, history.ids[0], month_since, until, 1_000_000))
         rolled = await _rolled_up(conn)
+        map_cpu = await spent(conn, lambda: heat(conn, TODAY - DAY, TODAY), 10)
         maps = await timed(lambda: heat(conn, TODAY - DAY, TODAY), 20)
         cells = len((await heat(conn, TODAY - DAY, TODAY)).lon)
     return {
@@ -204,14 +217,17 @@ async def _queries(history: History) -> dict[str, Any]:
         "day_track_points": len(fixes),
         "day_track_cold_ms": median(cold),
         "day_track_warm_ms": median(warm),
+        "day_track_warm_cpu_ms": warm_cpu,
         "latest_devices": len(found),
         "latest_ms": median(latest),
         "month_track_points": points,
         "month_track_first_ms": month[0],
         "month_track_ms": median(month),
+        "month_track_cpu_ms": month_cpu,
         "heat_hour_rolled_up_s": median(rolled),
         "heat_day_cells": cells,
         "heat_day_ms": median(maps),
+        "heat_day_cpu_ms": map_cpu,
     }
 
 
@@ -281,6 +297,7 @@ def main() -> None:
     words.add_argument("--only", nargs="+", choices=["queries", "large_table"], default=["queries", "large_table"])
     words.add_argument("--terminals", type=int, default=TERMINALS)
     given = words.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was made is taken away
     figures = history_figures(given.only, given.rows, given.fill_seconds, given.terminals)
     print(json.dumps({name: round(v, 3) if isinstance(v, float) else v for name, v in figures.items()}))
 
