@@ -24,16 +24,16 @@ class Inbox:
         self.arrived = asyncio.Event()
         self._most = most
         self._room_made = room_made
-        self._waiting: deque[tuple[Messages, int]] = deque()  # what one read brought, with its bytes
-        self._count = self._held = 0
+        self._waiting: deque[Messages] = deque()  # what each read brought
+        self._count = self._payload = self._held = 0
 
     def __len__(self) -> int:
         return self._count
 
     @property
-    def held(self) -> int:
-        """Bytes that wait."""
-        return self._held
+    def payload(self) -> int:
+        """Bytes of payload that wait."""
+        return self._payload
 
     @property
     def room(self) -> int:
@@ -42,40 +42,44 @@ class Inbox:
 
     def add(self, messages: Messages) -> None:
         """Let messages wait."""
-        self._waiting.append((messages, _cost(messages)))
-        self._settle(len(messages), self._waiting[-1][1])
+        self._waiting.append(messages)
+        self._book(messages, 1)
 
     def take(self, limit: int, most_bytes: int) -> Messages:
         """The oldest messages: at most ``limit``, or those whose payloads reach ``most_bytes``."""
         taken: list[Messages] = []
-        count = size = held = 0
+        count = size = 0
         while self._waiting and count < limit and size < most_bytes:
-            messages, cost = self._waiting.popleft()
-            if count + len(messages) > limit or size + cost > most_bytes:
+            messages = self._waiting.popleft()
+            if count + len(messages) > limit or size + messages.payload_bytes > most_bytes:
                 fitting = _fitting(messages, limit - count, most_bytes - size)
                 messages, rest = messages[:fitting], messages[fitting:]
                 if rest:
-                    self._waiting.appendleft((rest, _cost(rest)))
-                    cost -= _cost(rest)
+                    self._waiting.appendleft(rest)
             taken.append(messages)
-            count, size, held = count + len(messages), size + messages.payload_bytes, held + cost
-        self._settle(-count, -held)
-        return Messages.joined(taken)
+            count, size = count + len(messages), size + messages.payload_bytes
+        chosen = Messages.joined(taken)
+        self._book(chosen, -1)
+        return chosen
 
     def forget_before(self, connection: int) -> None:
         """Drop what came at QoS 1 on older connections: the broker delivers it again."""
         waiting, self._waiting = self._waiting, deque()
-        self._settle(-self._count, -self._held)
-        for messages, _ in waiting:
+        for messages in waiting:
             facts = messages.facts
-            kept = messages.chosen((facts["head"] & AT_LEAST_ONCE == 0) | (facts["connection"] >= connection))
-            if len(kept):
-                self.add(kept)
+            kept = (facts["head"] & AT_LEAST_ONCE == 0) | (facts["connection"] >= connection)
+            if kept.any():
+                self._waiting.append(messages.chosen(kept))
+            self._book(messages.chosen(~kept), -1)
 
-    def _settle(self, count: int, held: int) -> None:
-        """Book what came or went, and tell who waits for it."""
+    def _book(self, messages: Messages, sign: int) -> None:
+        """Count what has come (1) or gone (-1), and tell who waits for it."""
         was_full = self.room <= 0
-        self._count, self._held = self._count + count, self._held + held
+        payload = messages.payload_bytes
+        held = payload + sum(map(len, messages.topics)) + _OVERHEAD * len(messages)
+        self._count += sign * len(messages)
+        self._payload += sign * payload
+        self._held += sign * held
         if self._count:
             self.arrived.set()
         else:
@@ -92,7 +96,3 @@ def _fitting(messages: Messages, limit: int, most_bytes: int) -> int:
         if size >= most_bytes:
             return number
     return min(len(messages), limit)
-
-
-def _cost(messages: Messages) -> int:
-    return messages.payload_bytes + sum(map(len, messages.topics)) + _OVERHEAD * len(messages)

@@ -109,7 +109,7 @@ class Listener:
             await self._waiting.arrived.wait()
             if not self._waiting and self._runner is not None and self._runner.done():
                 await self._runner  # it never ends by itself but with an error, and that must not go unseen
-            if len(self._waiting) < limit and self._waiting.held < most_bytes:
+            if len(self._waiting) < limit and self._waiting.payload < most_bytes:
                 busy = self._last_taken >= BUSY
                 await asyncio.sleep(max(self._linger, BUSY_LINGER) if busy else self._linger)
             taken = self._waiting.take(limit, most_bytes)

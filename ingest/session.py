@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Sequence
 from typing import Final, cast
 
@@ -54,7 +55,8 @@ class Session(asyncio.BufferedProtocol):
         self._questions: dict[int, asyncio.Future[bytes]] = {}  # by the kind of answer
         self._resume: asyncio.TimerHandle | None = None
         self._heard = time.monotonic()
-        self._unacknowledged: list[tuple[str, bytes] | None] = [None] * (1 << 16)  # by packet id, the last
+        self._unacknowledged = np.zeros(1 << 16, bool)  # by packet id
+        self._held_back: deque[Messages] = deque()  # what reads have brought and is not acknowledged whole
 
     # ── what the event loop calls ───────────────────────────────────────────────────────────────────────────────────
 
@@ -141,9 +143,10 @@ class Session(asyncio.BufferedProtocol):
 
     def acknowledge(self, mids: NDArray[np.uint16]) -> None:
         """PUBACK these; without effect on a connection that has ended."""
-        held = self._unacknowledged
-        for mid in mids.tolist():
-            held[mid] = None
+        here, back = self._unacknowledged, self._held_back
+        here[mids] = False
+        while back and not here[back[0].facts["mid"]].any():
+            back.popleft()
         if len(mids) and self._transport is not None and not self.ended.done():
             self._transport.write(packets.pubacks(mids))
 
@@ -187,18 +190,27 @@ class Session(asyncio.BufferedProtocol):
         """Without what is here already: NATS delivers again, on the same connection, what is not acknowledged in time,
         and a database may be away for longer than that. The packet id alone does not tell: Mosquitto gives one id to
         several messages when more than 65,535 are in flight."""
-        held, mids = self._unacknowledged, messages.facts["mid"].tolist()
-        known = zip(messages.topics, messages.payloads, strict=True)
+        here, mids = self._unacknowledged, messages.facts["mid"]
         again = messages.facts["head"] & DUP != 0
-        if not again.any():
-            for mid, message in zip(mids, known, strict=True):
-                held[mid] = message
-            return messages
+        if again.any() and (here[mids[again]].any() or len(np.unique(mids)) < len(mids)):
+            messages = messages.chosen(self._is_new(messages, again))
+        here[messages.facts["mid"]] = True
+        here[0] = False  # at QoS 0
+        self._held_back.append(messages)
+        return messages
+
+    def _is_new(self, messages: Messages, again: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Which are not here already, with ``again`` those that say so."""
+        last: dict[int, tuple[str, bytes]] = {}
+        for part in self._held_back:
+            last.update(zip(part.facts["mid"].tolist(), zip(part.topics, part.payloads, strict=True), strict=True))
+        last = {mid: message for mid, message in last.items() if self._unacknowledged[mid]}
         fresh = np.ones(len(messages), bool)
-        for index, (mid, dup, message) in enumerate(zip(mids, again.tolist(), known, strict=True)):
-            fresh[index] = not (dup and held[mid] == message)
-            held[mid] = message
-        return messages.chosen(fresh)
+        contents = zip(messages.topics, messages.payloads, strict=True)
+        for index, (mid, content) in enumerate(zip(messages.facts["mid"].tolist(), contents, strict=True)):
+            fresh[index] = not (mid and again[index] and last.get(mid) == content)
+            last[mid] = content
+        return fresh
 
     def _read_on(self) -> None:
         if self._transport is not None and not self._transport.is_closing():
