@@ -52,9 +52,10 @@ class FishingBan:
 
     Definition. A *presence* is what cameras and radars see within ``cluster`` m of its place, or on the same track of a
     camera within ``roam`` m (a boat's track: anywhere), with pauses up to ``gap`` s. It is found when it has lasted
-    ``dwell`` s and one of the ``gear`` labels was seen in ``gear_beats`` beats or more: somebody with a rod, a net, a
-    boat. People without gear may be resting walkers or may hide the rod: they are found after ``lone_dwell`` s, with a
-    lower score. Somebody who walks leaves ``cluster`` and ``roam`` behind within a minute or two and is never found.
+    ``dwell`` s and one of the ``gear`` labels was seen in ``gear_beats`` beats or more, over ``gear_share`` of ``dwell``
+    at least: somebody with a rod, a net, a boat, and not one who came past with a pole while others rested there.
+    People without gear may be resting walkers or may hide the rod: they are found after ``lone_dwell`` s, with a lower
+    score. Somebody who walks leaves ``cluster`` and ``roam`` behind within a minute or two and is never found.
 
     A boat that is not our own and sends its own fixes is judged every three beats by its movement over ``history`` s
     (:mod:`detectors.movement`). Moving as if it were fishing counts like a sighting: it is found after ``boat_dwell``
@@ -112,6 +113,7 @@ class FishingBan:
     gear: tuple[str, ...] = ("rod", "net", "boat")
     afloat: tuple[str, ...] = ("boat",)
     gear_beats: int = 2
+    gear_share: float = 0.6  # of dwell
     own_roles: tuple[str, ...] = ("patrol", "police", "boat")
     own_radius: float = 50.0  # m
     own_recent: float = 60.0  # s
@@ -123,7 +125,7 @@ class FishingBan:
     def __post_init__(self) -> None:
         check_above(self, 0, "dwell", "lone_dwell", "boat_dwell", "renew", "gap", "boat_gap", "cluster", "roam")
         check_above(self, 0, "cell", "cell_afloat", "beat", "history", "epoch")
-        check_from(self, 0, "own_radius", "own_recent", "patience", "alongside", "berth")
+        check_from(self, 0, "own_radius", "own_recent", "patience", "alongside", "berth", "gear_share")
         check_from(self, 1, "gear_beats")
         check_order(self, "dwell", "lone_dwell")
         check_order(self, "cluster", "roam")
@@ -236,7 +238,8 @@ class FishingBan:
             self._due(presence, site)
 
     def _geared(self, presence: Presence) -> bool:
-        return any(presence.beats.get(label, 0) >= self.gear_beats for label in self.gear)
+        often = any(presence.beats.get(label, 0) >= self.gear_beats for label in self.gear)
+        return often and presence.span(self.gear) >= self.gear_share * self.dwell * SECOND
 
     def _limit(self, presence: Presence) -> float:
         """Seconds that it has to last."""

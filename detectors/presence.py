@@ -50,7 +50,8 @@ class Presence:
     sightings: int = 0
     beats: dict[str, int] = field(default_factory=dict)  # label → in how many beats it was seen
     sureness: dict[str, float] = field(default_factory=dict)  # label → sum of confidences, one for each beat
-    latest: dict[str, int] = field(default_factory=dict)  # label → the beat in which it was last seen
+    earliest: dict[str, int] = field(default_factory=dict)  # label → the beat (UTC µs) in which it was first seen
+    latest: dict[str, int] = field(default_factory=dict)  # and last
     cameras: dict[int, int] = field(default_factory=dict)  # camera → glimpses
     vessel: int = -1  # the boat's id, if it is known by its own fixes
     against: int = 0  # how often its movement was not that of one fishing
@@ -63,6 +64,12 @@ class Presence:
     def dwell(self) -> int:
         """From the first to the last sighting, µs."""
         return self.last - self.first
+
+    def span(self, labels: Iterable[str]) -> int:
+        """From the first to the last beat in which any of some labels was seen, µs."""
+        seen = [label for label in labels if label in self.latest]
+        first = min((self.earliest[label] for label in seen), default=0)
+        return max((self.latest[label] for label in seen), default=0) - first
 
     def add(self, glimpse: Glimpse, beat: int) -> None:
         """Take a glimpse in."""
@@ -77,6 +84,7 @@ class Presence:
         self.sightings += glimpse.sightings
         for label in glimpse.labels:
             if self.latest.get(label) != beat:
+                self.earliest.setdefault(label, beat)
                 self.latest[label] = beat
                 self.beats[label] = self.beats.get(label, 0) + 1
                 self.sureness[label] = self.sureness.get(label, 0.0) + glimpse.confidence

@@ -96,6 +96,20 @@ def test_a_rod_seen_once_may_be_a_mistake(lake: Any) -> None:
     assert lake.watch(BAN, sightings=seen) == []
 
 
+def test_somebody_with_a_pole_where_others_have_just_rested_is_no_angler(lake: Any) -> None:
+    rests = lake.seen("person", every(10, 0, 200), (0, 0), track="1")
+    comes = [
+        *lake.seen("person", every(10, 200, 340), (0, 0), track="2"),
+        *lake.seen("rod", every(10, 200, 340), (0, 0)),
+    ]
+    assert lake.watch(BAN, sightings=rests + comes) == []
+    stays = [
+        *lake.seen("person", every(10, 200, 500), (0, 0), track="2"),
+        *lake.seen("rod", every(10, 200, 500), (0, 0)),
+    ]
+    assert lake.watch(BAN, sightings=rests + stays)
+
+
 def test_out_of_season_and_out_of_hours_nothing_counts(lake: Any) -> None:
     """The spring zone closes on 10 June at 20:00: 3600 s after the beginning."""
     late = lake.seen("rod", every(5, 3601, 4500), (1500, 0))
