@@ -52,10 +52,10 @@ class FishingBan:
 
     Definition. A *presence* is what cameras and radars see within ``cluster`` m of its place, or on the same track of a
     camera within ``roam`` m (a boat's track: anywhere), with pauses up to ``gap`` s. It is found when it has lasted
-    ``dwell`` s and one of the ``gear`` labels was seen in ``gear_beats`` beats or more, over ``gear_share`` of ``dwell``
-    at least: somebody with a rod, a net, a boat, and not one who came past with a pole while others rested there.
-    People without gear may be resting walkers or may hide the rod: they are found after ``lone_dwell`` s, with a lower
-    score. Somebody who walks leaves ``cluster`` and ``roam`` behind within a minute or two and is never found.
+    ``dwell`` s and one of the ``gear`` labels was seen in ``gear_beats`` beats or more, over ``gear_share`` of that
+    time: somebody with a rod, a net, a boat, and not one who came past with a pole while others rested there. People
+    without gear may be resting walkers or may hide the rod: they are found after ``lone_dwell`` s, with a lower score.
+    Somebody who walks leaves ``cluster`` and ``roam`` behind within a minute or two and is never found.
 
     A boat that is not our own and sends its own fixes is judged every three beats by its movement over ``history`` s
     (:mod:`detectors.movement`). Moving as if it were fishing counts like a sighting: it is found after ``boat_dwell``
