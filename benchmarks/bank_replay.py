@@ -32,6 +32,7 @@ from simulators.bank.stage import Played
 from simulators.chance import dice, name_key
 
 KINDS = ("fixes", "sightings", "samples")
+PACKET_IDS = 65_535  # of MQTT
 REFOLD_EVERY = 10 * SECOND  # as the watch does
 CUTS = ((6 * 3600.0, (2.0, 15.0)), (2 * 86_400.0, (15.0, 40.0)), (math.inf, (200.0, 400.0)))
 """A world's length (s) up to which so many seconds lie between one batch and the next: long worlds in longer ones."""
@@ -117,8 +118,8 @@ def arrivals(played: Played) -> list[Message]:
         draw, usual = links[device]
         delay = usual * draw.expovariate(1.0) + (draw.uniform(1.0, 6.0) if draw.random() < 0.01 else 0.02)
         last[device] = received = max(last.get(device, 0), message.at + int(delay * SECOND))
-        found.append(Message(message.topic, message.payload, received, number))
-    return sorted(found, key=lambda m: (m.received, m.mid))
+        found.append(Message(message.topic, message.payload, received, number % PACKET_IDS + 1))
+    return sorted(found, key=lambda m: m.received)
 
 
 async def _decoded(messages: Sequence[Message], site: Site) -> Work:
