@@ -241,7 +241,9 @@ def in_time(what: Callable[[], object]) -> Iterator[None]:
 
 async def prepared(messages: Sequence[Message], known: Registry, *, fast: bool = True) -> Work:
     """A batch after all steps before the store."""
-    pipeline: Any = SimpleNamespace(directory=Directory(known), future_limit=300.0, backfill_days=30.0)
+    pipeline: Any = SimpleNamespace(
+        directory=Directory(known), future_limit=300.0, backfill_days=30.0, listener=SimpleNamespace(filters=())
+    )
     work = Work(messages)
     for step in BEFORE_STORE:
         if fast or step is not express:
