@@ -23,7 +23,7 @@ from benchmarks.processes import Worker, memory
 from benchmarks.wire import Wire
 
 SETTLE: Final = 180.0  # seconds after which a fault counts as not recovered from
-AGAIN: Final = 5.0  # seconds in which what seems lost may still come
+AGAIN: Final = 5.0  # seconds after which what seems lost is lost, if none of it came meanwhile
 PROGRESS: Final = 10.0  # seconds between lines of a fault that is long
 NO_ALERTS: Final = Alerts(0, 0, 0)
 
@@ -93,9 +93,10 @@ class Run:
         deadline = time.monotonic() + SETTLE + (until - self.compared) / self.stream.rate
         while await self._newest() < until - 1 and time.monotonic() < deadline:  # noqa: ASYNC110  # a database is asked
             await asyncio.sleep(0.3)
-        found = await asyncio.to_thread(compare, self.url, self.stream, self.compared, until)
-        if found.lost:
+        found, before = await asyncio.to_thread(compare, self.url, self.stream, self.compared, until), -1
+        while found.lost not in (0, before):  # older ones may come after newer ones
             await asyncio.sleep(AGAIN)
+            before = found.lost
             found = await asyncio.to_thread(compare, self.url, self.stream, self.compared, until)
         return found
 
