@@ -147,8 +147,10 @@ class Passages:
             self._solid[zone] & shapely.intersects_xy(self._shapes[zone], x[way], y[way])
             for x, y in ((lon0, lat0), (lon, lat))
         ]
-        for i, z, *ends_held in zip(way.tolist(), zone.tolist(), *(held.tolist() for held in holds), strict=True):
-            found.setdefault(i, []).append(Touch(z, *ends_held))
+        part = np.flatnonzero(~(holds[0] & holds[1]))  # a way from inside to inside changes nothing
+        columns = (column[part].tolist() for column in (way, zone, *holds))
+        for i, *how in zip(*columns, strict=True):
+            found.setdefault(i, []).append(Touch(*how))
         return found
 
     def _way(self, device: int, before: Spot, now: Spot, touched: Iterable[Touch]) -> list[Passage]:
