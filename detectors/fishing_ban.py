@@ -113,7 +113,7 @@ class FishingBan:
     gear: tuple[str, ...] = ("rod", "net", "boat")
     afloat: tuple[str, ...] = ("boat",)
     gear_beats: int = 2
-    gear_share: float = 0.6  # of dwell
+    gear_share: float = 0.8  # of dwell
     own_roles: tuple[str, ...] = ("patrol", "police", "boat")
     own_radius: float = 50.0  # m
     own_recent: float = 60.0  # s

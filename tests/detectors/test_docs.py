@@ -37,7 +37,7 @@ def test_the_table_is_what_the_code_says(kind: str) -> None:
 @pytest.mark.parametrize("kind", sorted(DETECTORS))
 def test_a_page_says_what_it_must(kind: str) -> None:
     page = (FOLDER / f"{kind}.md").read_text("utf-8")
-    for heading in ("## Definition", "## Thresholds", "## How it fails", "## Finding"):
+    for heading in ("## Definition", "## Thresholds", "## How it fails", "## Finding", "## Measured"):
         assert f"\n{heading}\n" in page
     summary = page.split("\n## ")[0]
     assert len(re.findall(r"[\u4e00-\u9fff]", summary)) > 60, "a summary in Chinese"
