@@ -21,6 +21,7 @@ from store.accounts import create_account, get_account, set_password
 from store.database import open_pool
 from store.passwords import one_time_password
 from store.registry import load_site, save_site
+from store.retention import clear_readings
 
 NAME = "demo"
 LEAD = 600.0  # seconds of history that the demo begins with, so that tracks and dwell exist at once
@@ -89,6 +90,12 @@ async def _prepare(addresses: Addresses, folder: SiteFolder) -> str:
             await create_account(conn, name=NAME, display="演示 Demo", role="admin", password=password, one_time=True)
         else:
             await set_password(conn, account.id, password, one_time=True)
+            # The lake begins anew. Beside what it sent before, every patrol would be in two places, or play its own
+            # track again, and be told as forged.
+            await clear_readings(conn)
+            err.print(
+                "  上次的定位和识别已清除，预警和事件保留。The last run's readings were removed; alerts and cases stay."
+            )
     return password
 
 

@@ -40,6 +40,11 @@ async def apply_retention(conn: AsyncConnection, fix_days: int, snapshot_days: i
     )
 
 
+async def clear_readings(conn: AsyncConnection) -> None:
+    """Remove all readings and what is derived from them alone. Alerts and cases stay, with their evidence."""
+    await conn.execute("TRUNCATE fixes, sightings, samples, last_positions, visits, heat, heat_hours, heat_late")
+
+
 async def _drop_chunks(conn: AsyncConnection, table: str, days: int) -> int:
     try:
         async with conn.transaction():

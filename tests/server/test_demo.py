@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -69,6 +70,26 @@ async def test_one_command_shows_patrols_that_move(database_url: str, mqtt_url: 
         if process.returncode is None:
             process.kill()
             await process.wait()
+
+
+async def test_a_second_start_takes_no_patrol_for_a_forger(
+    pool: AsyncConnectionPool, database_url: str, mqtt_url: str, tmp_path: Path
+) -> None:
+    """The lake begins anew: what it sent in the last run would put every patrol in two places."""
+    for run in (1, 2):
+        log, began = tmp_path / f"{run}.log", datetime.now(UTC)
+        process = await start(database_url, mqtt_url, log)
+        await said(process, log, r"Open\s+(http://\S+)")
+        moving = "SELECT FROM fixes WHERE received > %s GROUP BY device HAVING count(*) > 125"  # 120 are the history
+        async with asyncio.timeout(150), pool.connection() as conn:
+            while len(await (await conn.execute(moving, (began,))).fetchall()) < 30:
+                await conn.commit()
+                await asyncio.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        assert await asyncio.wait_for(process.wait(), 30) == 0, log.read_text()[-4000:]
+    async with pool.connection() as conn:
+        forged = await (await conn.execute("SELECT subject FROM alerts WHERE kind = 'spoofed_track'")).fetchall()
+    assert forged == []
 
 
 @pytest.fixture
