@@ -28,6 +28,9 @@ WIDE: Final = 1 << 22  # a step of x and y units as one number, x * WIDE + y
 VARIED: Final = 10  # units by which successive steps must differ: straight lines of a simulator are no figures
 MIX: Final = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F), np.uint64(0x165667B19E3779F9))
 FRESH: Final = 8192  # figures that are not sorted yet
+MOST_KEPT: Final = 6_000_000
+"""Figures, about 180 MB: what 1,436 terminals leave in a day when all of them walk all day. Beyond that the oldest are
+forgotten, so that a busier site remembers a shorter time and not more than the machine has."""
 HELD: Final = 7200.0  # s beyond the memory for which figures are kept, for devices whose fixes come late
 
 Hashes = NDArray[np.uint64]
@@ -81,8 +84,8 @@ class Figures:
         """Which may be there: always true for those that are, seldom for others."""
         return np.asarray(np.all([self.sieve[place] & bit for place, bit in self._places(hashes)], axis=0))
 
-    def add(self, hashes: Hashes, at: Times, device: Times, oldest: int) -> None:
-        """Remember some; those before ``oldest`` may go."""
+    def add(self, hashes: Hashes, at: Times, device: Times, oldest: int, most: int = MOST_KEPT) -> None:
+        """Remember some; those before ``oldest`` may go, and the oldest must when they are more than ``most``."""
         self._note(hashes)
         self.fresh.append((hashes, at, device))
         if sum(len(part[0]) for part in self.fresh) < FRESH:
@@ -91,11 +94,22 @@ class Figures:
         self.fresh = []
         while len(self.runs) > 1 and 2 * len(self.runs[-1][0]) > len(self.runs[-2][0]):
             self.runs[-2:] = [_sorted(self.runs[-2:], oldest)]
-        count = sum(len(run[0]) for run in self.runs)
-        if len(self.runs) == 1 or 2 * count > len(self.sieve):
+        before = sum(len(run[0]) for run in self.runs)
+        count = self._forget(before, most)
+        if count < before or len(self.runs) == 1 or 2 * count > len(self.sieve):
             self.sieve = np.zeros(max(1 << 16, 1 << (4 * count).bit_length()), np.uint8)
             for hashes, _, _ in self.runs:
                 self._note(hashes)
+
+    def _forget(self, count: int, most: int) -> int:
+        """Keep the newest three quarters of ``most`` when the runs hold more; how many they hold then."""
+        if count <= most:
+            return count
+        at = np.concatenate([run[1] for run in self.runs])
+        since = np.partition(at, count - most * 3 // 4)[count - most * 3 // 4]
+        kept = [(run, run[1] >= since) for run in self.runs]
+        self.runs = [(hashes[k], at[k], device[k]) for (hashes, at, device), k in kept]
+        return sum(len(run[0]) for run in self.runs)
 
     def find(self, value: np.uint64, oldest: int, newest: int) -> tuple[int, int] | None:
         """The newest (at, device) of a figure with ``oldest <= at <= newest``."""
