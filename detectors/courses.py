@@ -26,7 +26,7 @@ Ints = NDArray[np.int64]
 
 STEP: Final = 20.0  # m between two marks of a line
 JOIN: Final = 120.0  # s between two fixes, at most, to take the way between them for straight
-HOLD: Final = 60.0  # s without a fix inside that end a stay
+HOLD: Final = 60.0  # s of fixes outside that end a stay
 CHUNK: Final = 1 << 20  # distances at once
 
 
@@ -161,12 +161,15 @@ def _passed_checkpoints(course: Course, track: Track) -> tuple[Ints, Ints]:
 
 
 def stays(shape: BaseGeometry, track: Track) -> list[tuple[int, int]]:
-    """The stays inside, as indices of their first and last fix. GPS noise may show a fix outside in between: a stay is
-    over only when there was none inside for :data:`HOLD` s."""
+    """The stays inside, as indices of their first and last fix. GPS noise may show fixes outside in between: a stay is
+    over only when they last more than :data:`HOLD` s, from the first of them to the next one inside, however far apart
+    the fixes are; or after a pause of more than :data:`JOIN` s."""
     inside = np.flatnonzero(shapely.intersects_xy(shape, track.lon, track.lat))
     if not len(inside):
         return []
-    over = np.diff(track.at[inside]) > int(HOLD * SECOND)
+    follows = track.at[inside[:-1] + 1]
+    over = track.at[inside[1:]] - follows > int(HOLD * SECOND)
+    over |= follows - track.at[inside[:-1]] > int(JOIN * SECOND)
     begins, ends = inside[np.append(True, over)], inside[np.append(over, True)]
     return list(zip(begins.tolist(), ends.tolist(), strict=True))
 

@@ -49,12 +49,13 @@ class Route:
     Definition. For each plan of kind ``route`` and each of its windows, the fixes of the devices it is for are followed
     from when they come to the course. A line is sampled every 20 m; a sample is covered by a fix, or by the straight
     way between two fixes at most 120 s apart, within the plan's corridor. A checkpoint is covered by being in it for
-    the plan's ``stay``. The patrol is complete when one device has covered the plan's ``share``, and where the plan is
-    ``ordered`` so much of it in a rising sequence.
+    the plan's ``stay``; fixes outside for up to 60 s are taken for noise. The patrol is complete when one device has
+    covered the plan's ``share``, and where the plan is ``ordered`` so much of it in a rising sequence.
 
-    - Deviation: who has covered ``begun`` of a line and is not complete is more than ``off`` m from it (at least the
-      corridor) for ``off_for`` s. Told again every ``renew`` s; it ends when he is back within the corridor, has
-      completed the course, or the window is over.
+    - Deviation: who has kept to a line for ``begun`` of it, and for ten times its corridor (of a short line: for half
+      of it), before he was off it, and is not complete, is more than ``off`` m from it (at least the corridor) for
+      ``off_for`` s. Who comes across on his way home or to the line's beginning has not. Told again every ``renew`` s;
+      it ends when he is back within the corridor, has completed the course, or the window is over.
     - Wrong order: as much as needed was covered, but not in order. Of checkpoints told at once, of a line when the
       window is over; ends when it is made good.
     - Incomplete: told once when the window is over, with the certificate of the best try; ends when readings that come
@@ -229,7 +230,7 @@ class Route:
             return
         lasts = walk.newest - walk.off_since - int(self.off_for * SECOND)
         number = lasts // int(self.renew * SECOND) + 1  # findings due in this deviation
-        if lasts >= 0 and number > walk.told_off and walk.begun:
+        if lasts >= 0 and number > walk.told_off and walk.keeps_to_it(self.begun):
             walk.told_off = number
             yield self._off(walk, walk.off_since, end, site)
 

@@ -12,12 +12,13 @@ import shapely
 from numpy.typing import NDArray
 
 from detectors.certificate import Patrol, judge
-from detectors.courses import Course, Track, ways, within
+from detectors.courses import STEP, Course, Track, ways, within
 from detectors.geo import Floats
 from detectors.held import HELD
 from devices.readings import Rows
 
 NEVER: Final = -(1 << 62)
+ALONG: Final = 10.0  # corridors: a straight way across at 12° or more keeps within one for less
 
 
 @dataclass(slots=True)
@@ -31,6 +32,8 @@ class Walk:
     latest: Rows = field(default_factory=lambda: np.empty(0, HELD))  # the newest of all its fixes
     newest: int = NEVER
     begun_at: int = NEVER
+    stretch: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))  # covered since it was last off
+    longest: int = 0  # marks of the longest stretch
     last_on: int = NEVER
     off_since: int | None = None
     farthest: float = 0.0  # m, of the present deviation
@@ -41,7 +44,7 @@ class Walk:
     @classmethod
     def begin(cls, device: int, course: Course) -> Walk:
         """Before its first fix."""
-        return cls(device, course, np.zeros(len(course.x), bool))
+        return cls(device, course, np.zeros(len(course.x), bool), stretch=np.zeros(len(course.x), bool))
 
     @property
     def share(self) -> float:
@@ -51,6 +54,19 @@ class Walk:
     def begun(self) -> bool:
         """Whether enough was covered to say that somebody walks here, and does not just come past."""
         return self.begun_at != NEVER
+
+    def keeps_to_it(self, begun: float) -> bool:
+        """Whether it has kept to the line farther than a straight way across the corridor would, in one stretch."""
+        least = max(begun * len(self.covered), ALONG * self.course.plan.corridor / STEP)
+        return self.longest >= min(least, len(self.covered) / 2)
+
+    def follow(self, covered: NDArray[np.bool_], *, off: bool) -> None:
+        """Take the marks that were passed next; being off the line ends a stretch."""
+        self.covered |= covered
+        self.stretch |= covered
+        self.longest = max(self.longest, int(self.stretch.sum()))
+        if off:
+            self.stretch[:] = False
 
     @property
     def place(self) -> tuple[float, float]:
@@ -167,7 +183,7 @@ def _fresh(course: Course, news: Sequence[tuple[Walk, Rows]], off: float, begun:
         mine = slice(end - len(new), end)
         if walk.begun_at == NEVER:
             _begin(walk, hits[mine], new["at"], begun)
-        walk.covered |= covered[i]
+        walk.follow(covered[i], off=first_away[i] < -NEVER)
         _keep(walk, new, on[mine])
         walk.latest, walk.newest = new[-1:], int(track.at[end - 1])
         if last_on[i] > NEVER:

@@ -136,6 +136,17 @@ def test_lunch_beside_the_line_and_passing_by_are_no_deviation() -> None:
     assert watch(site(ROUND), walk(9, WHOLE) + across) == []
 
 
+@settings(deadline=None, max_examples=15)
+@given(st.floats(15, 90), st.floats(300, 700), st.sampled_from([-1, 1]))
+def test_who_comes_across_at_a_slant_is_not_on_the_round(angle: float, where: float, side: int) -> None:
+    """On the way home, and out again: each time the same part of the line is passed."""
+    slope = side * np.tan(np.radians(angle))
+    across = [(where + s / slope, float(s)) for s in np.linspace(-250, 250, 80)]
+    rest = [across[-1]] * 60
+    found = watch(site(ROUND), walk(9, across + rest + across[::-1], noise=5.0), until=10)
+    assert [f for f in found if f.subject == "T1"] == []
+
+
 def test_a_silent_terminal_is_not_off_the_line() -> None:
     gone = walk(9, WHOLE[:42] + [(500.0, 150.0)] * 3)
     assert [f for f in watch(site(ROUND), gone) if f.subject == "T1"] == []
@@ -199,6 +210,26 @@ def test_checkpoints_in_another_order_or_left_too_soon() -> None:
     assert "not completed" in closing.sentence.en
     (soon,) = watch(site(POSTS), walk(9, posts(0, 1) + posts(2, minutes=0.5)))
     assert "covered 67%" in soon.sentence.en
+
+
+@given(st.floats(10, 55), st.data())
+def test_one_fix_outside_does_not_end_a_stay_whatever_the_interval(every: float, data: st.DataObject) -> None:
+    beside = [(0.0, 0.0)] * 8
+    beside[data.draw(st.integers(1, 6))] = (30.0, 0.0)
+    paper = certificate(POSTS, rows(FIX, walk(9, [*beside, (500.0, 2000.0)], every)), site(POSTS))
+    assert [s["stay_s"] for s in paper["stays"]] == [pytest.approx(7 * every, abs=0.01)]
+
+
+def test_a_minute_outside_or_a_long_pause_ends_a_stay() -> None:
+    inside, outside = [(0.0, 0.0)] * 4, [(60.0, 0.0)]
+    for fixes in (
+        walk(9, [*inside, *outside * 8, *inside]),
+        walk(9, inside) + walk(9 + 155 / 3600, inside),
+    ):
+        paper = certificate(POSTS, rows(FIX, fixes), site(POSTS))
+        assert [s["stay_s"] for s in paper["stays"]] == [30, 30]
+    joined = certificate(POSTS, rows(FIX, walk(9, inside) + walk(9 + 145 / 3600, inside)), site(POSTS))
+    assert [s["stay_s"] for s in joined["stays"]] == [175]
 
 
 # ── Certificates ────────────────────────────────────────────────────────────────────────────────────────────────────
