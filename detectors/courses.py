@@ -47,6 +47,11 @@ class Course:
         return not self.shapes
 
     @property
+    def is_ring(self) -> bool:
+        """Whether the line ends where it begins."""
+        return self.is_line and bool(np.hypot(self.x[0] - self.x[-1], self.y[0] - self.y[-1]) <= 2 * STEP)
+
+    @property
     def zone(self) -> str:
         """The line's code; "" for checkpoints."""
         return self.zones[0].code if self.is_line else ""

@@ -52,10 +52,11 @@ class Route:
     the plan's ``stay``; fixes outside for up to 60 s are taken for noise. The patrol is complete when one device has
     covered the plan's ``share``, and where the plan is ``ordered`` so much of it in a rising sequence.
 
-    - Deviation: who has kept to a line for ``begun`` of it, and for ten times its corridor (of a short line: for half
-      of it), before he was off it, and is not complete, is more than ``off`` m from it (at least the corridor) for
-      ``off_for`` s. Who comes across on his way home or to the line's beginning has not. Told again every ``renew`` s;
-      it ends when he is back within the corridor, has completed the course, or the window is over.
+    - Deviation: who has kept to a line in one stretch for ``begun`` of it and for ten times its corridor (of a short
+      line: for half of it), from one of its ends or for a third of it, and is not complete, is more than ``off`` m from
+      it (at least the corridor) for ``off_for`` s. Who comes across on his way home or to the line's beginning has not.
+      Told again every ``renew`` s; it ends when he is back within the corridor, has completed the course, or the window
+      is over.
     - Wrong order: as much as needed was covered, but not in order. Of checkpoints told at once, of a line when the
       window is over; ends when it is made good.
     - Incomplete: told once when the window is over, with the certificate of the best try; ends when readings that come

@@ -32,8 +32,6 @@ class Walk:
     latest: Rows = field(default_factory=lambda: np.empty(0, HELD))  # the newest of all its fixes
     newest: int = NEVER
     begun_at: int = NEVER
-    stretch: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))  # covered since it was last off
-    longest: int = 0  # marks of the longest stretch
     last_on: int = NEVER
     off_since: int | None = None
     farthest: float = 0.0  # m, of the present deviation
@@ -44,7 +42,7 @@ class Walk:
     @classmethod
     def begin(cls, device: int, course: Course) -> Walk:
         """Before its first fix."""
-        return cls(device, course, np.zeros(len(course.x), bool), stretch=np.zeros(len(course.x), bool))
+        return cls(device, course, np.zeros(len(course.x), bool))
 
     @property
     def share(self) -> float:
@@ -56,17 +54,15 @@ class Walk:
         return self.begun_at != NEVER
 
     def keeps_to_it(self, begun: float) -> bool:
-        """Whether it has kept to the line farther than a straight way across the corridor would, in one stretch."""
-        least = max(begun * len(self.covered), ALONG * self.course.plan.corridor / STEP)
-        return self.longest >= min(least, len(self.covered) / 2)
-
-    def follow(self, covered: NDArray[np.bool_], *, off: bool) -> None:
-        """Take the marks that were passed next; being off the line ends a stretch."""
-        self.covered |= covered
-        self.stretch |= covered
-        self.longest = max(self.longest, int(self.stretch.sum()))
-        if off:
-            self.stretch[:] = False
+        """Whether it has kept to the line, in one stretch, farther than a straight way across the corridor would: from
+        an end of the line, where a round begins, or for a third of it. A ring may be begun anywhere."""
+        marks = len(self.covered)
+        least = min(max(begun * marks, ALONG * self.course.plan.corridor / STEP), marks / 2)
+        edges = np.flatnonzero(np.diff(self.covered, prepend=False, append=False))
+        begins, ends = edges[::2], edges[1::2]
+        at_an_end = (begins <= begun * marks) | (ends >= marks - begun * marks) | self.course.is_ring
+        lengths = ends - begins
+        return bool(((lengths >= least) & (at_an_end | (lengths >= marks / 3))).any())
 
     @property
     def place(self) -> tuple[float, float]:
@@ -183,7 +179,7 @@ def _fresh(course: Course, news: Sequence[tuple[Walk, Rows]], off: float, begun:
         mine = slice(end - len(new), end)
         if walk.begun_at == NEVER:
             _begin(walk, hits[mine], new["at"], begun)
-        walk.follow(covered[i], off=first_away[i] < -NEVER)
+        walk.covered |= covered[i]
         _keep(walk, new, on[mine])
         walk.latest, walk.newest = new[-1:], int(track.at[end - 1])
         if last_on[i] > NEVER:
