@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -139,7 +140,7 @@ def _single_fixes(bench: Bench, since: float) -> dict[str, float]:
     count, figures = bench.sizes.messages, dict[str, float]()
 
     def work() -> float:
-        step = ROUND * bench.terminals / count
+        step = ROUND / math.ceil(count / bench.terminals)
         loaded = said(bench.load(count, since=since, step=step), bench.sizes.timeout)
         bench.wait_for(count)
         figures["generator_cpu_s_per_100k"] = loaded["cpu"] / count * 1e5
@@ -164,7 +165,7 @@ def arrays(bench: Bench) -> None:
     count, since = bench.sizes.arrays, bench.began - 440.0
 
     def work() -> float:
-        step = ROUND * bench.terminals / (count * ARRAY)
+        step = ROUND / math.ceil(count / bench.terminals) / ARRAY
         loaded = said(bench.load(count, since=since, step=step, array=ARRAY), bench.sizes.timeout)
         bench.wait_for(count * ARRAY)
         return float(loaded["began"])
