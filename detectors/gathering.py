@@ -134,7 +134,7 @@ class Gathering:
         expected = self.usual.expect(at - 1)
         if expected is None:
             return None
-        floor = max(math.sqrt(max(1.0, expected.middle, people)), 0.05 * zone.capacity)
+        floor = max(math.sqrt(max(1.0, expected.middle)), 0.05 * zone.capacity)
         sigmas = expected.sigmas(people, floor)
         numbers = {"usual_people": expected.middle, "usual_spread": max(expected.spread, floor), "sigmas": sigmas,
                    "limit_sigmas": limits.sigmas, "learned_from": expected.values}  # fmt: skip

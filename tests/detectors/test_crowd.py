@@ -219,7 +219,7 @@ def found_in(lake: Any, detector: Crowd, seen: Any) -> list[Finding]:
     return found
 
 
-@pytest.mark.parametrize(("hour", "many"), [(10.0, 100), (2.0, 60)])
+@pytest.mark.parametrize(("hour", "many"), [(10.0, 100), (2.0, 60), (2.0, 34)])
 def test_more_than_usual_at_this_hour_though_the_place_holds_them(lake: Any, hour: float, many: int) -> None:
     """By day, and at night, when a camera without anybody in sight has sent nothing for weeks."""
     begin = 22 * DAY + hour * 3600
