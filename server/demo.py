@@ -125,6 +125,6 @@ def _welcome(address: str, password: str) -> Panel:
         "\n\n",
         "两分钟内：湖边钓鱼、集市聚集、一次求救，各成一案。\n",
         "Within two minutes: fishing at the lake, a crowd at the market, an SOS; each becomes a case.\n",
-        ("Ctrl-C 结束 stops. 数据保留 Data stay in .patrolgrid", "dim"),
+        ("Ctrl-C 结束 stops. 事件保留 Cases stay in .patrolgrid", "dim"),
     )
     return Panel(text, expand=False, border_style="green")
