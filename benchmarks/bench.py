@@ -31,6 +31,7 @@ from benchmarks.growth import growth
 from benchmarks.history import history_figures
 from benchmarks.lists import alert_list
 from benchmarks.lists import show as show_list
+from benchmarks.null import PREFIX
 from benchmarks.processes import Worker, cpu, cpu_of_family, memory, python, said
 
 HOUR: Final = 3600.0
@@ -50,7 +51,7 @@ class Sizes:
 
     messages: int = 500_000
     rounds: int = 3
-    arrays: int = 12_000
+    arrays: int = 30_000
     backlog: int = 517_000
     paced_seconds: float = 15.0
     calls: int = 120
@@ -72,7 +73,7 @@ class Bench:
     figures: dict[str, Any] = field(default_factory=dict)
     stored: int = 0  # by the present worker process
 
-    def load(self, count: int, **words: float) -> Any:
+    def load(self, count: int, **words: object) -> Any:
         """Start the generator."""
         options = [word for name, value in words.items() for word in (f"--{name}", value)]
         common = ["--count", count, "--terminals", self.terminals, "--share", SHARE]
@@ -121,18 +122,22 @@ def null_subscriber(bench: Bench, which: str, since: float) -> dict[str, float]:
     if subscriber.stdout.readline().strip() != "ready":
         subscriber.kill()
         raise RuntimeError("the null subscriber did not subscribe")
-    loaded = said(bench.load(count, since=since, step=10), bench.sizes.timeout)
+    loaded = said(bench.load(count, since=since, step=10, prefix=PREFIX), bench.sizes.timeout)
     heard = said(subscriber, bench.sizes.timeout)
     rate = count / (heard["last"] - loaded["began"])
     return {f"{which}_null_per_s": rate, f"{which}_null_cpu_s_per_100k": heard["cpu"] / count * 1e5}
 
 
 def single_fixes(bench: Bench) -> None:
-    """As many single-fix messages as go through, in several rounds; figures are their medians."""
-    rounds = [_single_fixes(bench, bench.began - 840.0 + 130.0 * number) for number in range(bench.sizes.rounds)]
+    """As many single-fix messages as go through, in turns with a subscriber that only counts; figures are medians."""
+    rounds = []
+    for number in range(bench.sizes.rounds):
+        counted = null_subscriber(bench, "own", bench.began - 6 * HOUR)
+        rounds.append(counted | _single_fixes(bench, bench.began - 840.0 + 130.0 * number))
     bench.figures |= medians(rounds)
-    rates = [figures["committed_per_s"] for figures in rounds]
-    bench.figures |= {"committed_per_s_least": min(rates), "committed_per_s_most": max(rates)}
+    for name in ("own_null_per_s", "committed_per_s"):
+        rates = [figures[name] for figures in rounds]
+        bench.figures |= {f"{name}_least": min(rates), f"{name}_most": max(rates)}
     bench.figures["ratio"] = bench.figures["committed_per_s"] / bench.figures["own_null_per_s"]
 
 
@@ -273,11 +278,9 @@ LONG: Final = ("lists", "growth", "history")  # not in a quick run
 
 def run(bench: Bench, parts: Sequence[str], *, with_paho: bool) -> dict[str, Any]:
     """These parts, one after the other."""
-    counting = ("own", "paho") if with_paho else ("own",)
-    for which in counting if "single_fixes" in parts else ():
-        say.print(f"a subscriber that only counts: {which}")
-        rounds = bench.sizes.rounds if which == "own" else 1
-        bench.figures |= medians([null_subscriber(bench, which, bench.began - 6 * HOUR) for _ in range(rounds)])
+    if with_paho:
+        say.print("a subscriber that only counts, with paho-mqtt")
+        bench.figures |= null_subscriber(bench, "paho", bench.began - 6 * HOUR)
     bench.worker.start()
     try:
         bench.worker.wait_until_ready()

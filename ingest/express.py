@@ -6,6 +6,7 @@ leaves takes the long way with the same result, or is refused there with the rea
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -27,7 +28,7 @@ async def express(pipeline: Pipeline, work: Work) -> None:
     payloads = messages.payloads
     if len(known) < len(payloads):
         payloads = [payloads[index] for index in known.tolist()]
-    fixes, origin = plain_fixes(payloads)
+    fixes, origin = await asyncio.to_thread(plain_fixes, payloads)
     origin = known[origin]
     fixes["device"], fixes["received"] = devices[origin], messages.facts["received"][origin]
     work.express, work.express_origin = fixes, origin

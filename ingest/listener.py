@@ -40,13 +40,12 @@ CONNECT_WAIT: Final = 10.0  # seconds for TCP and TLS
 PAUSE_FIRST, PAUSE_MOST = 0.2, 5.0  # seconds between attempts
 STEADY: Final = 10.0  # seconds after which a connection that was lost had been a good one
 LINGER: Final = 0.02  # seconds; batches form under load, and a lone message is not kept waiting
-BUSY_LINGER: Final = 0.08
-"""Seconds, once batches have :data:`BUSY` messages: what a transaction and a step of every detector cost by themselves
-is then shared by more messages."""
-BUSY: Final = 200
+BUSY_LINGER: Final = ((3_000, 0.2), (200, 0.08))
+"""Messages of the last batch and, from so many on, seconds: what a transaction and a step of every detector cost by
+themselves is then shared by more messages."""
 MOST_TAKEN: Final = 2 << 20
 """Bytes of payload in a batch: 20,000 fixes in arrays. More costs the processor's caches more than it saves calls."""
-MOST_HELD: Final = 256 << 20
+MOST_HELD: Final = 64 << 20
 """Bytes of messages held and not yet taken. Beyond it we stop reading from the socket, so the broker holds the rest."""
 
 
@@ -110,8 +109,8 @@ class Listener:
             if not self._waiting and self._runner is not None and self._runner.done():
                 await self._runner  # it never ends by itself but with an error, and that must not go unseen
             if len(self._waiting) < limit and self._waiting.payload < most_bytes:
-                busy = self._last_taken >= BUSY
-                await asyncio.sleep(max(self._linger, BUSY_LINGER) if busy else self._linger)
+                busy = (seconds for least, seconds in BUSY_LINGER if self._last_taken >= least)
+                await asyncio.sleep(max(self._linger, next(busy, 0.0)))
             taken = self._waiting.take(limit, most_bytes)
             self._last_taken = len(taken)
             if taken:  # else what waited was forgotten meanwhile, as the connection was a new one

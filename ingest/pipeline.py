@@ -25,9 +25,9 @@ from devices.registry import Registry
 from ingest.express import express
 from ingest.listener import Listener
 from ingest.messages import Message
-from ingest.steps import check_area, check_place, check_time, decode, join, resolve
+from ingest.steps import check_area, check_place, check_time, decode, join, resolve, sort
 from ingest.work import Directory, Work
-from store.readings import RecordAck, one_per_key, write_batch
+from store.readings import RecordAck, write_batch
 
 log = structlog.get_logger()
 
@@ -166,7 +166,7 @@ class Pipeline:
 
     async def write(self, work: Work) -> Batch:
         """One transaction, tried until the database answers. Raises one of REFUSED, with nothing stored."""
-        fixes, sightings, samples = one_per_key(work.fixes.rows), work.sightings.rows, work.samples.rows
+        fixes, sightings, samples = work.fixes.rows, work.sightings.rows, work.samples.rows
         rejects, acks = list(work.rejects.values()), [ack for _, ack in work.acks]
         pause, doubtful = RETRY_FIRST, False
         while True:
@@ -231,6 +231,7 @@ STEPS: Final[tuple[Step, ...]] = (
     join,
     check_time,
     check_place,
+    sort,
     store,
     acknowledge,
     hand_on,

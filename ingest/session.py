@@ -21,6 +21,9 @@ from ingest.messages import DUP, Messages
 from ingest.packets import Control, Parser, ProtocolError
 
 COALESCE: Final = 0.003  # seconds of not reading
+BUSY_COALESCE: Final = 0.02
+"""Seconds, once :data:`BUSY` messages a second come: what a read costs by itself is then shared by more of them."""
+BUSY: Final = 2_000
 ANSWER = 10.0  # seconds in which the broker must answer CONNECT and SUBSCRIBE
 LEAVE: Final = 2.0  # seconds in which it must have read our last acknowledgements
 MOST_PACKET: Final = 2 << 20
@@ -72,7 +75,7 @@ class Session(asyncio.BufferedProtocol):
         """Take a read's packets, then leave the socket alone for a moment."""
         if self._leaving:
             return
-        self._heard = time.monotonic()
+        before, self._heard = self._heard, time.monotonic()
         messages, controls = self._parser.feed(bytes(self._buffer[:nbytes]), time.time_ns() // 1000)
         if messages and (fresh := self._fresh(messages)):
             self._inbox.add(fresh)
@@ -85,10 +88,13 @@ class Session(asyncio.BufferedProtocol):
             self.abort(f"the broker broke the protocol: {error}")
             return
         assert self._transport is not None
-        self._transport.pause_reading()
         self._held = self._inbox.room <= 0
+        if nbytes == _READ and not self._held:
+            return  # more is here already
+        self._transport.pause_reading()
         if not self._held:
-            self._resume = asyncio.get_running_loop().call_later(COALESCE, self._read_on)
+            busy = len(messages) >= BUSY * (self._heard - before)
+            self._resume = asyncio.get_running_loop().call_later(BUSY_COALESCE if busy else COALESCE, self._read_on)
 
     def eof_received(self) -> None:
         """The broker has closed its side, and we follow."""

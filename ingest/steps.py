@@ -20,6 +20,7 @@ from devices.readings import SECOND, Fix, Flag
 from devices.site import moment
 from ingest.listener import EVERYTHING
 from ingest.work import NO_SHARE, UNKNOWN, Kind, Work
+from store.readings import one_per_key
 
 if TYPE_CHECKING:
     from ingest.pipeline import Pipeline
@@ -154,6 +155,12 @@ async def check_place(pipeline: Pipeline, work: Work) -> None:
     registry = pipeline.directory.registry
     seen["lon"][absent] = registry.lon[seen["device"][absent]]
     seen["lat"][absent] = registry.lat[seen["device"][absent]]
+
+
+async def sort(pipeline: Pipeline, work: Work) -> None:
+    """Fixes in the order in which they are stored, one for each device and moment; which message brought each is not
+    asked after this."""
+    work.fixes.rows = one_per_key(work.fixes.rows)
 
 
 def _alarms(kind: Kind) -> NDArray[np.bool_]:

@@ -120,7 +120,8 @@ class Watch:
             return
         now, visits, found = _now(), rows(VISIT), list[Found]()
         if len(new) or tick:
-            found, visits = self._fold.step(new, now), self._fold.visited
+            found = await asyncio.to_thread(self._fold.step, new, now)  # it takes long, and others need the loop
+            visits = self._fold.visited
         for behind in self._behind:
             behind.hold(batch, visits, now)
         await self._retrying(partial(self._save, found))

@@ -146,8 +146,9 @@ def one_per_key(fixes: Rows) -> Rows:
 
     Sorted by device a batch costs the server half as much, as the index pages of one device lie together.
     """
-    if not len(fixes):
-        return fixes
+    ahead = fixes["device"][1:] > fixes["device"][:-1]
+    if (ahead | (fixes["device"][1:] == fixes["device"][:-1]) & (fixes["at"][1:] > fixes["at"][:-1])).all():
+        return fixes  # as they are already
     placeless = fixes["flags"] & NO_POSITION
     fixes = fixes[np.lexsort((placeless, fixes["at"], fixes["device"]))]
     first = np.ones(len(fixes), bool)
