@@ -139,9 +139,11 @@ class Work:
                 self.refuse(index, reason, detail(kind, row))
 
     def join(self) -> None:
-        """Put what the express lane has taken beside the other fixes."""
+        """Put what the express lane has taken between the other fixes, in the order of their messages: of two of one
+        moment the first counts."""
         if len(self.express):
             kind = self.fixes
-            kind.rows = np.concatenate([self.express, kind.rows])
-            kind.origin = np.concatenate([self.express_origin, kind.origin])
+            origin = np.concatenate([self.express_origin, kind.origin])
+            order = np.argsort(origin, kind="stable")
+            kind.rows, kind.origin = np.concatenate([self.express, kind.rows])[order], origin[order]
             kind.addresses = ()

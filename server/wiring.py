@@ -155,8 +155,10 @@ class _Wanted:
         while not ground.site.areas:
             await asyncio.sleep(1.0)
             ground = await read_ground(self._pool)
-        self._worker = Worker(*self._parts, ground)
-        async with asyncio.TaskGroup() as tasks:
+        # A server process that does nothing but write batches has in hand what it needs for it.
+        writing = open_pool(self._database_url, max_size=1)
+        async with writing as pool, asyncio.TaskGroup() as tasks:
+            self._worker = Worker(*self._parts, ground, pool)
             tasks.create_task(self._worker.run(), name="work")
             tasks.create_task(self._follow(self._worker, ground.fingerprint()), name="site")
 

@@ -67,7 +67,9 @@ class Worker:
         pool: AsyncConnectionPool,
         publisher: Publisher,
         ground: Ground,
+        writing: AsyncConnectionPool,
     ) -> None:
+        """``writing`` is for the batches alone, ``pool`` for everything else."""
         site, self._shard = ground.site, Shard.parse(settings.shard)
         self._settings = settings
         filters, without = self._filters(ground.shares)
@@ -78,7 +80,7 @@ class Worker:
         self._watch = Watch(pool, part, ground.rules, ground.duty, listening=self._listening)
         self._pipeline = Pipeline(
             self._listener,
-            pool,
+            writing,
             site.registry,
             hand_on=self._hand_on,
             record_ack=record_command_ack,

@@ -74,14 +74,30 @@ ON CONFLICT (device, at) DO UPDATE SET
 WHERE (excluded.flags & 33 & (~f.flags)) <> 0 OR f.flags & 16 > excluded.flags & 16
 RETURNING device, (extract(epoch FROM at) * 1000000)::int8, (extract(epoch FROM received) * 1000000)::int8,
           lon, lat, speed, heading, accuracy, battery, flags"""
-_LAST_POSITIONS: Final = b"""
+_NEWEST: Final = b"""unnest(%b::int4[], %b::timestamptz[], %b::timestamptz[], %b::float8[], %b::float8[],
+                     %b::float4[], %b::float4[], %b::float4[], %b::float4[], %b::int2[])"""
+# Equal times: the same fix, which now has an alarm.
+_MOVE_LAST: Final = (
+    b"""
+UPDATE last_positions AS p SET
+    at = n.at, received = n.received, lon = n.lon, lat = n.lat, speed = n.speed, heading = n.heading,
+    accuracy = n.accuracy, battery = n.battery, flags = n.flags
+FROM """
+    + _NEWEST
+    + b""" AS n (device, at, received, lon, lat, speed, heading, accuracy, battery, flags)
+WHERE p.device = n.device AND n.at >= p.at"""
+)
+_ADD_LAST: Final = (
+    b"""
 INSERT INTO last_positions AS p (device, at, received, lon, lat, speed, heading, accuracy, battery, flags)
-SELECT * FROM unnest(%b::int4[], %b::timestamptz[], %b::timestamptz[], %b::float8[], %b::float8[],
-                     %b::float4[], %b::float4[], %b::float4[], %b::float4[], %b::int2[])
+SELECT * FROM """
+    + _NEWEST
+    + b"""
 ON CONFLICT (device) DO UPDATE SET
     at = excluded.at, received = excluded.received, lon = excluded.lon, lat = excluded.lat, speed = excluded.speed,
     heading = excluded.heading, accuracy = excluded.accuracy, battery = excluded.battery, flags = excluded.flags
-WHERE excluded.at >= p.at  -- equal: the same fix, which now has an alarm"""
+WHERE excluded.at >= p.at"""
+)
 _SIGHTINGS: Final = b"""
 INSERT INTO sightings (device, at, received, label, count, confidence, track, lon, lat, snapshot)
 SELECT * FROM unnest(%b::int4[], %b::timestamptz[], %b::timestamptz[], %s::text[], %b::int4[], %b::float4[],
@@ -200,5 +216,8 @@ async def _move_last_positions(conn: AsyncConnection, fixes: Rows) -> bool:
         return False
     placed = placed[np.lexsort((placed["at"], placed["device"]))]
     newest = placed[np.append(placed["device"][1:] != placed["device"][:-1], True)]
-    await conn.execute(_LAST_POSITIONS, [array(newest, c) for c in COLUMNS])
+    columns = [array(newest, c) for c in COLUMNS]
+    moved = await conn.execute(_MOVE_LAST, columns)
+    if moved.rowcount < len(newest):  # one is a device's first, or late; an upsert of all costs a fifth more
+        await conn.execute(_ADD_LAST, columns)
     return True
