@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import time
 from typing import Final
 
@@ -23,6 +24,9 @@ CYCLE: Final = 100
 OTHERS: Final = 3  # of each cycle: a sighting, a sample, a status
 MOST: Final = 2_000  # frames of one write, when it is behind
 SAY_EVERY: Final = 10.0
+OFF: Final = 3e-5  # degrees, three metres: how far off a receiver is, and seconds for which it stays so
+OFF_FOR: Final = 100.0
+JITTER: Final = 1e-6  # degrees, a decimetre, of every fix
 CAMERAS: Final = ("C07", "C08", "C10")
 SENSORS: Final = (("WL01", "water_level", 7.9, 0.004), ("SM01", "smoke", 0.02, 0.004))  # quantity, usual value, noise
 
@@ -33,16 +37,22 @@ def fixes_before(number: int) -> int:
 
 
 class Stream:
-    """Makes the frames: terminals on a grid walk two kilometres to and fro, with a receiver's noise."""
+    """Makes the frames: terminals on a grid walk two kilometres to and fro, with a receiver's noise.
+
+    A receiver is some metres off, and as far off a moment later: what is wrong changes with satellites and reflections,
+    over a minute or two, and only decimetres of it with every fix.
+    """
 
     def __init__(self, share: str, terminals: int, rate: float, since: float) -> None:
         self._root, self._terminals, self._rate, self._since = f"pg/v1/{share}", terminals, rate, since
         self._topics = [f"{self._root}/{code(n)}/fix" for n in range(terminals)]
         self._draw = np.random.default_rng(1)
+        self._off = self._draw.normal(0.0, OFF, (terminals, 2)).tolist()
+        self._keeps = math.exp(-terminals / rate / OFF_FOR)
 
     def frames(self, begin: int, end: int) -> list[bytes]:
         """The frames of the messages ``begin`` to ``end - 1``."""
-        made, noise = [], self._draw.normal(0.0, 3e-5, (end - begin, 2)).tolist()  # degrees: three metres
+        made, noise = [], self._draw.normal(0.0, 1.0, (end - begin, 2)).tolist()
         for number, (east, north) in enumerate(noise, begin):
             turn, place = divmod(number, CYCLE)
             t = self._since + number / self._rate
@@ -54,9 +64,11 @@ class Stream:
         return made
 
     def _fix(self, terminal: int, t: float, east: float, north: float) -> tuple[str, bytes]:
+        changed, off = math.sqrt(1.0 - self._keeps**2) * OFF, self._off[terminal]
+        off[:] = self._keeps * off[0] + changed * east, self._keeps * off[1] + changed * north
         way = (1.2 * t + terminal * 37.0) % 4000.0 - 2000.0
-        lon = 118.80 + terminal % 200 * 0.001 + abs(way) / 94_900 + east
-        lat = 31.40 + terminal // 200 % 100 * 0.001 + north
+        lon = 118.80 + terminal % 200 * 0.001 + abs(way) / 94_900 + off[0] + east * JITTER
+        lat = 31.40 + terminal // 200 % 100 * 0.001 + off[1] + north * JITTER
         heading = 87 if way > 0 else 267
         payload = b'{"t":%.6f,"lon":%.6f,"lat":%.6f,"spd":1.2,"hdg":%d,"acc":4.5,"bat":88}' % (t, lon, lat, heading)
         return self._topics[terminal], payload
@@ -67,7 +79,7 @@ class Stream:
 
     def _sample(self, turn: int, t: float, noise: float) -> tuple[str, bytes]:
         sensor, quantity, usual, spread = SENSORS[turn % len(SENSORS)]
-        value = usual + noise / 3e-5 * spread
+        value = usual + noise * spread
         return f"{self._root}/{sensor}/sample", b'{"t":%.6f,"q":"%b","v":%.4f}' % (t, quantity.encode(), value)
 
     def _status(self, turn: int, t: float, noise: float) -> tuple[str, bytes]:

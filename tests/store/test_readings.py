@@ -110,6 +110,19 @@ async def test_an_alarm_without_a_place_gains_it(conn: AsyncConnection) -> None:
     assert same(await last_positions(conn), new.fixes)
 
 
+async def test_last_positions_of_a_batch_with_new_and_late_devices(conn: AsyncConnection) -> None:
+    await write(conn, fixes=fixes(fix(1, T0), fix(2, T0 + 10), fix(3, T0)))
+    new = [fix(1, T0 + 20, lon=118.1), fix(2, T0 + 5, lon=118.2), fix(3, T0, flags=int(Flag.SOS)), fix(4, T0, lon=118.4)]
+    await write(conn, fixes=fixes(*new))
+    found = {r["device"]: (r["at"], r["lon"], r["flags"]) for r in await last_positions(conn)}
+    assert found == {
+        1: (T0 + 20, 118.1, 0),
+        2: (T0 + 10, 118.88, 0),
+        3: (T0, 118.88, Flag.SOS),
+        4: (T0, 118.4, 0),
+    }
+
+
 def test_an_alarm_within_a_batch_is_merged() -> None:
     lost = int(Flag.SOS | Flag.NO_POSITION)
     merged = one_per_key(fixes(fix(flags=lost), fix(2), fix(), fix(flags=int(Flag.MAN_DOWN)), fix(2, lon=1.0)))
