@@ -156,7 +156,7 @@ class _Wanted:
             await asyncio.sleep(1.0)
             ground = await read_ground(self._pool)
         # A server process that does nothing but write batches has in hand what it needs for it.
-        writing = open_pool(self._database_url, max_size=1)
+        writing = open_pool(self._database_url, max_size=1, tried=False)
         async with writing as pool, asyncio.TaskGroup() as tasks:
             self._worker = Worker(*self._parts, ground, pool)
             tasks.create_task(self._worker.run(), name="work")

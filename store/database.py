@@ -52,11 +52,13 @@ def conninfo(url: str) -> str:
 
 
 @asynccontextmanager
-async def open_pool(url: str, min_size: int = 1, max_size: int = 8) -> AsyncIterator[AsyncConnectionPool]:
+async def open_pool(
+    url: str, min_size: int = 1, max_size: int = 8, *, tried: bool = True
+) -> AsyncIterator[AsyncConnectionPool]:
     """A pool of connections to ``url``; it opens also while the database is away and connects when it is back.
 
-    A connection is tried before it is handed out. With no database to be had, taking one raises
-    :class:`psycopg_pool.PoolTimeout` after 10 s.
+    A connection is ``tried`` before it is handed out; who does everything again anyway when it fails need not pay for
+    that. With no database to be had, taking one raises :class:`psycopg_pool.PoolTimeout` after 10 s.
     """
     pool = AsyncConnectionPool(
         conninfo(url),
@@ -64,7 +66,7 @@ async def open_pool(url: str, min_size: int = 1, max_size: int = 8) -> AsyncIter
         max_size=max_size,
         timeout=10.0,
         reconnect_timeout=2.0,  # given up then until the next who wants one, so that what is back is found soon
-        check=AsyncConnectionPool.check_connection,
+        check=AsyncConnectionPool.check_connection if tried else None,
         name="patrolgrid",
         open=False,
     )

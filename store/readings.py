@@ -141,20 +141,28 @@ async def write_batch(
         psycopg.DataError, UnicodeError: a value that PostgreSQL cannot hold; nothing was stored.
         psycopg.Error: the database refuses or is away; nothing was stored, unless the connection broke at the commit.
     """
-    async with conn.transaction():
-        new = Batch(
-            await _write_fixes(conn, one_per_key(fixes)),
-            await _write_texts(conn, _SIGHTINGS, sightings),
-            await _write_texts(conn, _SAMPLES, samples),
-        )
-        await mark_late(conn, new.fixes, time.time_ns() // 1000)
-        if await _move_last_positions(conn, new.fixes):
-            await announce(conn, kind="positions")
-        await write_rejects(conn, rejects)
-        if record_ack is not None:
-            for ack in acks:
-                await record_ack(conn, ack)
-    return new
+    fixes, rejects, acks = one_per_key(fixes), list(rejects), list(acks)
+
+    async def write(write_fixes: Callable[[AsyncConnection, Rows], Awaitable[Rows]]) -> Batch:
+        async with conn.transaction():
+            new = Batch(
+                await write_fixes(conn, fixes) if len(fixes) else fixes,
+                await _write_texts(conn, _SIGHTINGS, sightings),
+                await _write_texts(conn, _SAMPLES, samples),
+            )
+            await mark_late(conn, new.fixes, time.time_ns() // 1000)
+            if await _move_last_positions(conn, new.fixes):
+                await announce(conn, kind="positions")
+            await write_rejects(conn, rejects)
+            if record_ack is not None:
+                for ack in acks:
+                    await record_ack(conn, ack)
+        return new
+
+    try:
+        return await write(_copy_fixes)
+    except errors.UniqueViolation:  # COPY knows no ON CONFLICT
+        return await write(_merge_fixes)
 
 
 def one_per_key(fixes: Rows) -> Rows:
@@ -177,14 +185,9 @@ def one_per_key(fixes: Rows) -> Rows:
     return fixes
 
 
-async def _write_fixes(conn: AsyncConnection, fixes: Rows) -> Rows:
-    if not len(fixes):
-        return fixes
-    try:
-        async with conn.transaction(), conn.cursor() as cursor, cursor.copy(_COPY_FIXES) as copy:
-            await copy.write(payload(fixes))
-    except errors.UniqueViolation:
-        return await _merge_fixes(conn, fixes)
+async def _copy_fixes(conn: AsyncConnection, fixes: Rows) -> Rows:
+    async with conn.cursor() as cursor, cursor.copy(_COPY_FIXES) as copy:
+        await copy.write(payload(fixes))
     return fixes
 
 

@@ -112,8 +112,8 @@ async def test_an_alarm_without_a_place_gains_it(conn: AsyncConnection) -> None:
 
 async def test_last_positions_of_a_batch_with_new_and_late_devices(conn: AsyncConnection) -> None:
     await write(conn, fixes=fixes(fix(1, T0), fix(2, T0 + 10), fix(3, T0)))
-    new = [fix(1, T0 + 20, lon=118.1), fix(2, T0 + 5, lon=118.2), fix(3, T0, flags=int(Flag.SOS)), fix(4, T0, lon=118.4)]
-    await write(conn, fixes=fixes(*new))
+    late, again = fix(2, T0 + 5, lon=118.2), fix(3, T0, flags=int(Flag.SOS))
+    await write(conn, fixes=fixes(fix(1, T0 + 20, lon=118.1), late, again, fix(4, T0, lon=118.4)))
     found = {r["device"]: (r["at"], r["lon"], r["flags"]) for r in await last_positions(conn)}
     assert found == {
         1: (T0 + 20, 118.1, 0),
