@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -48,7 +49,7 @@ class OwnPeople:
 
     def __init__(self, roles: Sequence[str], radius: float, recent: float, eyes: Eyes) -> None:
         self._roles, self._radius, self._recent = roles, radius, int(recent * SECOND)
-        self._parts: list[Rows] = []  # as they came: looked at only when somebody is seen
+        self._parts: deque[Rows] = deque()  # as they came: looked at only when somebody is seen
         self.move(eyes)
 
     def move(self, eyes: Eyes) -> None:
@@ -74,7 +75,8 @@ class OwnPeople:
 
     def forget(self, before: int) -> None:
         """Nothing before this (UTC µs) will be asked for any more."""
-        self._parts = [part for part in self._parts if part["at"][-1] >= before - self._recent]
+        while self._parts and self._parts[0]["at"][-1] < before - self._recent:
+            self._parts.popleft()
 
     def free(self, device: NDArray[Any], zone: Ids) -> NDArray[np.bool_]:
         """Whether devices, shape (n,), are our own or have a permit for the zone of the same row."""

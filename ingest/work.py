@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import repeat
@@ -37,7 +38,7 @@ class Directory:
             self.active[device.id] = device.active
             if device.active:
                 self._lanes.update(
-                    {fix_topic(device.share, name): device.id for name in (device.code, *device.aliases)}
+                    {sys.intern(fix_topic(device.share, name)): device.id for name in (device.code, *device.aliases)}
                 )
             self.share[device.id] = self.shares.setdefault(device.share, len(self.shares))
 

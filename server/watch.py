@@ -47,6 +47,7 @@ AT_ONCE: Final = 20_000  # readings, and at most one batch more
 UNDER_WAY: Final = 10 * SECOND  # from receiving a reading to its commit, mostly
 MOST_WAITING: Final = 500_000  # readings; some 30 MB, and the priming of a minute at 8,000 messages a second
 LATE_AT_ONCE = 250  # devices whose late fixes are set right with all their fixes in memory
+VISITS_EVERY: Final = 1.0  # seconds: with 100,000 terminals every step has somebody who comes or goes
 REFOLD_EVERY = 10.0  # seconds; late readings of so long are folded again in one go
 
 
@@ -74,7 +75,7 @@ class Watch:
         self._fold = Fold(site, rules)
         self._read = AlreadyRead()
         self._behind: list[Behind] = []
-        self._stepped = 0.0  # by the monotonic clock
+        self._stepped = self._saved = 0.0  # by the monotonic clock
         self._reload: tuple[Site, Sequence[Rule], DutyMatrix] | None = None
 
     def reload(self, site: Site, rules: Sequence[Rule], duty: DutyMatrix) -> None:
@@ -124,7 +125,8 @@ class Watch:
             visits = self._fold.visited
         for behind in self._behind:
             behind.hold(batch, visits, now)
-        await self._retrying(partial(self._save, found))
+        if found or time.monotonic() >= self._saved + VISITS_EVERY:
+            await self._retrying(partial(self._save, found))
         self._measure(new)
 
     # ── At the start ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -182,6 +184,7 @@ class Watch:
     # ── Late readings ───────────────────────────────────────────────────────────────────────────────────────────────
     async def refold(self) -> None:
         """Fold the stretches to which late readings belong again, from the store and from a fresh state."""
+        await self._save([])  # the visits that are to be corrected are in the store then
         late, found = dict(self._fold.late), list[Found]()
         for kind, stretch_ in late.items():
             for group in stretch_.groups(apart=int(SETTLED)):
@@ -239,6 +242,7 @@ class Watch:
     # ── What is found ───────────────────────────────────────────────────────────────────────────────────────────────
     async def _save(self, found: list[Found]) -> None:
         told: list[Visit] = self._fold.told
+        self._saved = time.monotonic()
         if not found and not told:
             return
         async with self.pool.connection() as conn:
