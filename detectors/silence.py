@@ -34,12 +34,12 @@ class Silence:
     ``step_cap`` s at once: an hour in which we were down is ``step_cap`` s long. Every ``beat`` s of our clock all
     devices with a promised interval are looked at. What is usual for a device is the 0.9 quantile of its gaps in the
     last two whole blocks of ``learn`` s, moving and standing apart, with the promise as the prior. It is silent after
-    ``factor`` usual intervals, at most two and an hour, at least ``floor`` s (``fixed`` s for what stands fixed), and
-    one and a half times its second longest gap of late. For who is carried the limit is ``resting`` times as long when
-    it stood, ``restless`` times when it had a gap of three intervals just before, and where the network is known not to
-    reach twice the longest wait that is known there, at most ``hole`` s. It is told then and again for every ``renew``
-    s, for ``longest`` s; its end is told when it is heard. A last will is the broker's word and no sign of life. Who
-    says itself that it goes offline is not silent.
+    ``factor`` usual intervals, at most two and an hour, at least ``floor`` s and one usual interval (``fixed`` s for
+    what stands fixed), and one and a half times its second longest gap of late. For who is carried the limit is
+    ``resting`` times as long when it stood, ``restless`` times when it had a gap of three intervals just before, and
+    where the network is known not to reach twice the longest wait that is known there, at most ``hole`` s. It is told
+    then and again for every ``renew`` s, for ``longest`` s; its end is told when it is heard. A last will is the
+    broker's word and no sign of life. Who says itself that it goes offline is not silent.
 
     The feed. When of the devices that stopped within ``window`` s of each other at least ``feed_share`` are overdue,
     compared with those heard since, and they are ``feed_least`` or more, then it is not they who fell silent: one
@@ -67,7 +67,7 @@ class Silence:
     []
     >>> ticks = [f for t in range(1, 90) for f in detector.step(state, Batch(), t * SECOND, site)]
     >>> [(f.subject, (f.until - f.since) // SECOND) for f in ticks]
-    [('T1', 60)]
+    [('T1', 70)]
     >>> detector.step(state, Batch(), 5000 * SECOND, site)  # nobody listened: nothing is known of that hour
     []
     """
@@ -77,7 +77,7 @@ class Silence:
     reads: ClassVar[tuple[str, ...]] = ("fixes", "sightings", "samples")
 
     factor: float = 6.0  # usual intervals
-    floor: float = 420.0  # s
+    floor: float = 420.0  # s, and a usual interval
     fixed: float = 180.0  # s
     resting: float = 1.4  # times the limit
     restless: float = 1.4  # times the limit
@@ -154,7 +154,8 @@ class Silence:
         """What is a silence for each device, moving and standing, by what is usual."""
         usual = state.gaps.typical
         limit = np.minimum(self.factor * usual, 2 * usual + MOST_MISSED)
-        limit = np.maximum(limit, np.where(state.carried, self.floor, self.fixed))
+        # The last message before a hole in coverage may be an interval old when the hole begins.
+        limit = np.maximum(limit, np.where(state.carried, self.floor + usual, self.fixed))
         judged = (state.promised > 0) & (limit[MOVING] <= self.slowest)
         limit = np.maximum(limit, PAUSE * state.gaps.pause)
         rest = np.where(state.carried, self.resting, 1.0) * limit[MOVING]
