@@ -115,7 +115,7 @@ async def test_the_watch_works_before_everything_is_read_and_leaves_nothing_out(
                 await watch.batches.put(await store(conn, part))
         deadline = time.monotonic() + 60
         last = BEGIN
-        while last < BEGIN + 2_300 * SECOND or watch.reading:  # what is read last may be told a moment before it is level
+        while last < BEGIN + 2_300 * SECOND or watch.reading:  # what is read last may be told before it is level
             assert time.monotonic() < deadline, f"the last sight of the copy: {last}, to be read: {watch.reading}"
             assert not task.done(), task.exception()
             await asyncio.sleep(0.05)
