@@ -37,7 +37,7 @@ from benchmarks.foot_tracks import WrongTracks
 TARGET: Final = 0.97
 BOATS: Final = frozenset({"boat", "lat", "lon", "fishing"})
 FOOT: Final = frozenset({"track", "t", "x", "y"})
-SHOWN: Final = 15  # misses and false alarms of one detector that are listed
+SHOWN: Final = 15  # misses and false alarms of one detector that are listed; the JSON line holds all
 
 
 class UnknownTracks(ValueError):
@@ -92,7 +92,7 @@ def bank(console: Console, chosen: list[World], pool: ProcessPoolExecutor) -> di
         "rejects": rejects,
         "terminal_days": round(days, 2),
         "seconds": round(seconds, 1),
-        "detectors": {detector: _figures(score, days) for detector, score in scores.items()},
+        "detectors": {detector: figures(score, days) for detector, score in scores.items()},
     }
 
 
@@ -134,7 +134,9 @@ def _list(console: Console, detector: str, score: Score) -> None:
         console.print(f"  and {more} more", highlight=False)
 
 
-def _figures(score: Score, days: float) -> dict[str, Any]:
+def figures(score: Score, days: float) -> dict[str, Any]:
+    """A detector's part of the JSON line: its counts, and every miss and false alarm with the world it is in."""
+
     def plain(value: float, digits: int = 4) -> float | None:
         return round(value, digits) if math.isfinite(value) else None
 
@@ -150,6 +152,14 @@ def _figures(score: Score, days: float) -> dict[str, Any]:
         "detect_p90_s": plain(score.wait(0.9), 1),
         "alerts_per_terminal_day": plain((score.alerts + score.neither) / days if days else math.nan, 3),
         "kinds": score.kinds,
+        "missed": [
+            {"world": f"{m.chapter}:{m.seed}", "kind": m.episode.kind, "subject": m.episode.subject or m.episode.zone}
+            for m in score.misses
+        ],
+        "false": [
+            {"world": f"{f.chapter}:{f.seed}", "subject": f.alert.subject, "sentence": f.alert.sentence.en}
+            for f in score.false
+        ],
     }
 
 
@@ -170,7 +180,7 @@ def one_world(console: Console, name: str) -> dict[str, Any]:
         console.print(f"{text}: {alert.sentence.en}", highlight=False, markup=False)
     for detector, score in result.scores.items():
         _list(console, detector, score)
-    return {"world": name, "detectors": {d: _figures(s, result.terminal_days) for d, s in result.scores.items()}}
+    return {"world": name, "detectors": {d: figures(s, result.terminal_days) for d, s in result.scores.items()}}
 
 
 # ── The whole ───────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -19,6 +19,7 @@ from devices.site_folder import SiteError, SiteErrors
 from server import (
     account_commands,
     backtest_command,
+    certificate_command,
     duty_commands,
     evidence_commands,
     reject_commands,
@@ -75,6 +76,7 @@ app.add_typer(evidence_commands.app, name="evidence")
 app.add_typer(service_commands.app, name="services")
 app.command("simulate")(simulate_command.simulate)
 app.command("backtest")(backtest_command.run_backtest)
+app.command("certificate")(certificate_command.show_certificate)
 
 
 def _loud(work: Coroutine[Any, Any, None]) -> None:

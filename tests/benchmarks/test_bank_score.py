@@ -12,6 +12,7 @@ from alerts.rules import Rule
 from alerts.triage import alert_from
 from benchmarks.bank_replay import Raised
 from benchmarks.bank_score import CAUSES, JUSTIFIED, Score, score_world
+from benchmarks.evaluate import SHOWN, figures
 from detectors import DETECTORS
 from detectors.base import Finding, Sentence
 from devices.readings import SECOND
@@ -72,6 +73,15 @@ def test_an_alert_of_another_device_or_time_is_false_and_the_incident_missed(
     assert [miss.episode.subject for miss in found.misses] == ["T1"]
     assert "tunnel" in found.false[0].near
     assert (found.precision, found.recall) == (0.0, 0.0)
+
+
+def test_the_json_line_holds_every_miss_and_every_false_alarm() -> None:
+    truth = [happened("silence", f"T{n}") for n in range(SHOWN + 5)]
+    told = figures(score("silence", truth, raised(200, "silence", "T99", since=0, until=200)), days=2.0)
+    assert len(told["missed"]) == SHOWN + 5
+    assert told["missed"][7] == {"world": "test:1", "kind": "silence", "subject": "T7"}
+    assert [false["subject"] for false in told["false"]] == ["T99"]
+    assert told["alerts_per_terminal_day"] == 0.5
 
 
 def test_several_alerts_of_one_incident_are_right_and_the_first_counts() -> None:

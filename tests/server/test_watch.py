@@ -206,6 +206,20 @@ async def test_visits_are_stored_and_go_on_after_a_restart(pool: AsyncConnection
         await until(pool, query, [("K-05", False)])
 
 
+async def test_what_a_detector_does_not_believe_is_kept_and_flagged(pool: AsyncConnectionPool, ground: Ground) -> None:
+    """A jump of five kilometres within ten seconds: the fixes over there stay and have a flag, also the last place."""
+    here, there = (118.90, 31.48), (118.90, 31.525)
+    fixes = walking(ground[0], "T014", now() - 300 * SECOND, [here] * 20 + [there] * 4)
+    query = (
+        f"SELECT count(*), count(*) FILTER (WHERE flags & {int(Flag.SUSPECT)} <> 0 AND f.lat > 31.5)"
+        f", count(*) FILTER (WHERE flags <> 0) FROM %s f JOIN devices d ON d.id = f.device WHERE d.code = 'T014'"
+    )
+    async with watching(pool, ground) as watch:
+        await watch.batches.put(await stored(pool, Batch(fixes=fixes)))
+        await until(pool, query % "fixes", [(24, 4, 4)])
+        await until(pool, query % "last_positions", [(1, 1, 1)])
+
+
 async def test_late_fixes_of_many_correct_the_visits_of_each(
     pool: AsyncConnectionPool, ground: Ground, monkeypatch: pytest.MonkeyPatch
 ) -> None:
