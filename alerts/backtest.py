@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any, Final
 
 from alerts.alert import Alert
@@ -93,6 +94,7 @@ class Book:
     def __init__(self, rule: Rule) -> None:
         self.rule = rule
         self._alerts: dict[str, dict[datetime, Alert]] = {}
+        self._numbers = count(1)
 
     def take(self, findings: Iterable[Finding]) -> None:
         """Triage findings in the order given."""
@@ -102,8 +104,9 @@ class Book:
             for change in triage([(self.rule, finding)], list(episodes.values()), moment(finding.until)):
                 if change.step == "merged":
                     episodes.pop(change.alert.episode, None)
-                else:
-                    episodes[change.alert.episode] = change.alert
+                else:  # with a number: of alerts without one triage does not say that they were taken in
+                    number = change.alert.id or next(self._numbers)
+                    episodes[change.alert.episode] = replace(change.alert, id=number)
 
     def alerts(self, since: datetime) -> list[Alert]:
         """Those that were still going on at ``since`` or began later, in order of their beginning."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -90,3 +91,12 @@ def test_findings_of_one_episode_are_one_alert() -> None:
         ("B", 10),
         ("A", 10),
     ]
+
+
+@given(SPANS)
+def test_what_turns_out_to_be_one_is_one(spans: list[tuple[str, int, int]]) -> None:
+    """Alerts of one subject lie further apart than ``clear_after``, in whatever order their findings came."""
+    found = alerts(spans)
+    for one, other in pairwise(sorted(found, key=lambda alert: (alert.subject, alert.first_seen))):
+        if one.subject == other.subject:
+            assert (other.first_seen - one.last_seen).total_seconds() > RULE.clear_after
