@@ -105,7 +105,7 @@ async def test_the_database_goes_away_and_comes_back(
     start: Any, database_wire: Any, terminal: aiomqtt.Client, until: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pipeline_module, "RETRY_MOST", 0.5)
-    async with open_pool(database_wire.url) as through, start(own_pool=through) as bench:
+    async with open_pool(database_wire.url, max_size=1, tried=False) as through, start(own_pool=through) as bench:
         await terminal.publish(f"{SHARE}/T-1/fix", fix_json(now() - 9), qos=1)
         await until(lambda: len(bench.handed_on()) == 1)
         await database_wire.cut()
