@@ -18,7 +18,10 @@ from simulators.bank.stage import Played
 FIT_SEEDS: Final = range(1, 1_000)
 """Thresholds were chosen, detectors mended and the simulators made on these."""
 SCORE_SEEDS: Final = range(10_001, 11_000)
-"""What is reported: looked at for figures alone."""
+"""What is reported; some of their worlds were looked at for the cause of an alert, docs/detection.md says how often."""
+UNSEEN_SEEDS: Final = range(20_001, 21_000)
+"""To check what is reported: no world of these was looked at before the figures were written down."""
+SEEDS: Final = {"fit": FIT_SEEDS, "score": SCORE_SEEDS, "unseen": UNSEEN_SEEDS}
 COUNTS: Final[Mapping[str, int]] = {
     "shore": 22, "water": 12, "square": 32, "weeks": 3, "rounds": 32, "fence": 22, "radio": 24, "help": 26,
     "forgery": 24, "yesterday": 8, "flood": 12, "gauges": 4,

@@ -1,6 +1,6 @@
 """How well the detectors find what truly happened: real boats, real tracks on foot, and the simulators' bank of worlds.
 
-    python -m benchmarks.evaluate [--quick] [--seeds fit|score] [--tracks FILE] [--episode CHAPTER:SEED]
+    python -m benchmarks.evaluate [--quick] [--seeds fit|score|unseen] [--tracks FILE] [--episode CHAPTER:SEED]
 
 Prints a table for each part, what was missed and what was a false alarm, then one JSON line last. Docs: detection.md.
 """
@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from benchmarks.bank_run import FIT_SEEDS, SCORE_SEEDS, World, run_world, worlds
+from benchmarks.bank_run import SEEDS, World, run_world, worlds
 from benchmarks.bank_score import Score
 from benchmarks.boat_tracks import DATA as BOATS_DATA
 from benchmarks.boat_tracks import WrongBoats
@@ -188,7 +188,8 @@ def main(arguments: Iterable[str] | None = None) -> None:
     """Evaluate, print, and one JSON line last."""
     words = argparse.ArgumentParser(description=__doc__)
     words.add_argument("--quick", action="store_true", help="a few worlds, about a minute")
-    words.add_argument("--seeds", choices=("fit", "score"), default="score", help="score: those never tuned on")
+    kinds = "score: those never tuned on; unseen: nor looked at"
+    words.add_argument("--seeds", choices=SEEDS, default="score", help=kinds)
     words.add_argument("--tracks", type=Path, help="score this file of boats or tracks on foot and nothing else")
     words.add_argument("--episode", help="CHAPTER:SEED: one world of the bank, with all its alerts")
     words.add_argument("--chapters", help="these chapters of the bank and nothing else, with commas")
@@ -207,7 +208,7 @@ def main(arguments: Iterable[str] | None = None) -> None:
 def whole(console: Console, given: argparse.Namespace) -> dict[str, Any]:
     """Boats, tracks on foot and the bank, side by side in the same processes."""
     chapters = given.chapters.split(",") if given.chapters else None
-    chosen = worlds(FIT_SEEDS if given.seeds == "fit" else SCORE_SEEDS, chapters, quick=given.quick)
+    chosen = worlds(SEEDS[given.seeds], chapters, quick=given.quick)
     result: dict[str, Any] = {}
     with ProcessPoolExecutor(given.jobs) as pool:
         real = {} if chapters else {kind: pool.submit(score, path) for kind, (path, score, _) in REAL.items()}
