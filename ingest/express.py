@@ -7,6 +7,7 @@ leaves takes the long way with the same result, or is refused there with the rea
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -17,6 +18,8 @@ from ingest.work import UNKNOWN, Work
 if TYPE_CHECKING:
     from ingest.pipeline import Pipeline
 
+PARSING: Final = ThreadPoolExecutor(1, "parsing")
+"""A thread of its own: whoever else needs threads, to mail for minutes perhaps, does not keep messages waiting."""
 CODEC: Final = "patrolgrid"  # whose fixes these are, for the metrics
 
 
@@ -28,7 +31,7 @@ async def express(pipeline: Pipeline, work: Work) -> None:
     payloads = messages.payloads
     if len(known) < len(payloads):
         payloads = [payloads[index] for index in known.tolist()]
-    fixes, origin = await asyncio.to_thread(plain_fixes, payloads)
+    fixes, origin = await asyncio.get_running_loop().run_in_executor(PARSING, plain_fixes, payloads)
     origin = known[origin]
     fixes["device"], fixes["received"] = devices[origin], messages.facts["received"][origin]
     work.express, work.express_origin = fixes, origin

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
@@ -41,6 +42,8 @@ log = structlog.get_logger()
 
 WATCH_LAG = Gauge("patrolgrid_watch_lag_seconds", "From receiving the newest reading of a batch to its findings stored")
 
+DETECTING: Final = ThreadPoolExecutor(1, "detecting")
+"""Steps of the detectors run here, as they take long and others need the event loop meanwhile."""
 SETTLED: Final = 60 * SECOND  # of event time, after which no detector waits for more of the same moment
 BETWEEN_STEPS: Final = 0.1  # s at least
 AT_ONCE: Final = 20_000  # readings, and at most one batch more
@@ -121,7 +124,7 @@ class Watch:
             return
         now, visits, found = _now(), rows(VISIT), list[Found]()
         if len(new) or tick:
-            found = await asyncio.to_thread(self._fold.step, new, now)  # it takes long, and others need the loop
+            found = await asyncio.get_running_loop().run_in_executor(DETECTING, self._fold.step, new, now)
             visits = self._fold.visited
         for behind in self._behind:
             behind.hold(batch, visits, now)
