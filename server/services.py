@@ -1,6 +1,6 @@
 """The private services: a real TimescaleDB and a real broker in a folder of their own, without root or Docker.
 
-They come from Debian trixie's packages and run through their own loader (see docs/adr/0001). This is set-up code that
+They come from Debian's packages and run through their own loader (see docs/adr/0001). This is set-up code that
 the command line runs before any event loop exists, hence synchronous: the one exception to "async only".
 """
 
@@ -23,7 +23,6 @@ from server.postgres import Postgres
 from server.private import ServicesError, cache_folder, locked, own, reachable
 from server.private_broker import PrivateBroker
 
-SUITE = "trixie"
 BINARIES = "usr/lib/postgresql/17/bin"
 NOWHERE: Final = Path("/nonexistent")
 """For programs that are not needed, as to look at a server or to stop it."""
@@ -37,6 +36,7 @@ class Bundle(NamedTuple):
     what: str  # for people
     packages: tuple[str, ...]
     skip: re.Pattern[str]  # what a server does not need of all that they need, so that less is downloaded
+    suite: str = "trixie"  # of Debian
 
 
 BASE: Final = Bundle(
@@ -48,7 +48,13 @@ BASE: Final = Bundle(
         r"^(?!(lib|zlib1g|postgresql-(client-)?17|mosquitto)).*|^lib(llvm|z3-|perl|pam-modules|c-bin|c-l10n|\S*-perl$)"
     ),
 )
-NATS: Final = Bundle("nats", "The private NATS server", ("nats-server",), re.compile(r"^(?!(libc6|nats-server)$).*"))
+NATS: Final = Bundle(
+    "nats",
+    "The private NATS server",
+    ("nats-server",),
+    re.compile(r"^(?!(libc6|nats-server)$).*"),
+    "forky",  # trixie's 2.10 forgets messages (docs/adr/0028)
+)
 
 
 class Addresses(NamedTuple):
@@ -184,7 +190,7 @@ class Services:
         return Nats(self.packages(NATS), own(self._folder() / name))
 
     def _root(self, bundle: Bundle) -> Path:
-        return cache_folder(self._data_dir) / f"{bundle.name}-{SUITE}-{os.uname().machine}"
+        return cache_folder(self._data_dir) / f"{bundle.name}-{bundle.suite}-{os.uname().machine}"
 
     def _install(self, root: Path, bundle: Bundle) -> None:
         partial = root.with_name(f"{root.name}.partial")
@@ -192,7 +198,7 @@ class Services:
         shutil.rmtree(root, ignore_errors=True)
         try:
             require_apt(bundle.what)
-            fetch_suite(SUITE, bundle.packages, bundle.skip, partial, mirror=self._mirror, say=self._say)
+            fetch_suite(bundle.suite, bundle.packages, bundle.skip, partial, mirror=self._mirror, say=self._say)
         except NoPackagesError as error:
             raise ServicesError(str(error)) from error
         for place in (place for place in (BINARIES, "usr/bin", "usr/sbin") if (partial / place).exists()):
