@@ -10,6 +10,7 @@ import asyncio
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -78,7 +79,7 @@ def replay(played: Played, rules: Sequence[Rule]) -> Outcome:
     late = Late(fold)
     book: dict[tuple[str, Any], Raised] = {}
     current: dict[tuple[str, Any], Alert] = {}
-    refold_at = played.start + REFOLD_EVERY
+    refold_at, numbers = played.start + REFOLD_EVERY, count(1)
     for now, batch in batches(played, work):
         late.keep(batch)
         found = fold.step(batch, now)
@@ -91,7 +92,12 @@ def replay(played: Played, rules: Sequence[Rule]) -> Outcome:
             continue
         for change in triage(found, list(current.values()), moment(now)):
             key = (change.alert.fingerprint, change.alert.episode)
-            current[key] = change.alert
+            if change.step == "merged":
+                del current[key]
+                take_in(book[change.alert.fingerprint, change.into], book.pop(key))
+                continue
+            # With a number: of alerts without one triage does not say that they were taken in.
+            current[key] = replace(change.alert, id=change.alert.id or next(numbers))
             known = book.get(key)
             if known is None:
                 book[key] = Raised(change.alert, now, change.news, change.alert.lon, change.alert.lat)
@@ -101,6 +107,12 @@ def replay(played: Played, rules: Sequence[Rule]) -> Outcome:
                     known.at, known.news = now, True
     outcome.raised = sorted(book.values(), key=lambda raised: raised.at)
     return outcome
+
+
+def take_in(one: Raised, part: Raised) -> None:
+    """Two alerts turned out to be one, which people know of since the first of them was news."""
+    if part.news:
+        one.at, one.news = min(one.at, part.at) if one.news else part.at, True
 
 
 # ── From messages to batches ────────────────────────────────────────────────────────────────────────────────────────
