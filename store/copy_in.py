@@ -49,22 +49,23 @@ def payload(fixes: Rows) -> bytes:
     return b"".join((_HEADER, packed.tobytes(), _TRAILER))
 
 
-def from_arrays(columns: Sequence[bytes | None]) -> Rows:
-    """Rows of :data:`devices.readings.FIX` from ``array_agg`` of each column in the binary format; None is no rows.
+def from_arrays(columns: Sequence[bytes | None], dtype: np.dtype[Any] = FIX) -> Rows:
+    """Rows of ``dtype``, of columns of FIX, from ``array_agg`` of each in the binary format; None is no rows.
 
     Rows of a result cost microseconds each in Python, whether fetched or copied; ten arrays cost next to nothing.
     """
     if columns[0] is None:
-        return np.empty(0, FIX)
+        return np.empty(0, dtype)
+    names = dtype.names or ()
     packed = [
         np.frombuffer(data or b"", np.dtype([("bytes", ">i4"), ("value", ROW[name])]), offset=_ARRAY_HEADER)
-        for name, data in zip(COLUMNS, columns, strict=True)
+        for name, data in zip(names, columns, strict=True)
     ]
-    fixes = np.empty(len(packed[0]), FIX)
-    for name, column in zip(COLUMNS, packed, strict=True):
+    fixes = np.empty(len(packed[0]), dtype)
+    for name, column in zip(names, packed, strict=True):
         fixes[name] = column["value"]
-    for name in _TIMES:
-        fixes[name] += POSTGRES_EPOCH
+        if name in _TIMES:
+            fixes[name] += POSTGRES_EPOCH
     return fixes
 
 

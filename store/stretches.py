@@ -15,7 +15,7 @@ from psycopg import AsyncConnection
 from detectors.base import Batch
 from devices.readings import FIX, SAMPLE, SECOND, SIGHTING, Rows, rows
 from devices.site import micros, moment
-from store.copy_in import COLUMNS, from_arrays
+from store.copy_in import from_arrays
 
 MOST_ROWS: Final = 5_000_000
 """Rows of one kind in one stretch (fixes: about 1 GB while it is read); ask for shorter stretches beyond."""
@@ -71,8 +71,12 @@ _LAST_POSITIONS: Final = (
     SELECT * FROM last_positions
     WHERE %(received_after)s::timestamptz IS NULL OR received > %(received_after)s"""
 )
+POINT: Final = np.dtype([(name, FIX[name]) for name in ("at", "lon", "lat", "speed", "flags")])
+"""What a track is made of: to gather ten columns into arrays takes twice as long."""
 _TRACK: Final = (
-    _AS_ARRAYS
+    b"""
+    SELECT array_agg(at), array_agg(lon), array_agg(lat), array_agg(speed), array_agg(flags)
+    FROM (%s) AS f"""
     % b"""
     SELECT * FROM fixes
     WHERE device = %(device)s AND at >= %(since)s AND at < %(until)s AND flags & 16 = 0  -- Flag.NO_POSITION
@@ -202,20 +206,27 @@ async def first_after(conn: AsyncConnection, devices: Sequence[int], since: int,
 
 
 async def track(conn: AsyncConnection, device: int, since: int, until: int, limit: int = 100_000) -> Rows:
-    """One device's fixes with a place and ``since <= at < until`` (UTC µs), in order of time, the first ``limit``."""
+    """One device's fixes with a place and ``since <= at < until`` (UTC µs), in order of time, the first ``limit``: rows
+    of :data:`POINT`."""
     values = {"device": int(device), "since": moment(since), "until": moment(until), "limit": limit + 1}
-    found = await _fixes(conn, _TRACK, values)
-    if len(found) <= limit:
-        return found  # put into order here: the server's sort took as long as the rest of the query
-    return await _fixes(conn, _TRACK_FROM_ITS_BEGIN, {**values, "limit": limit})
+    found = await _gathered(conn, POINT, _TRACK, values)
+    if len(found) > limit:
+        found = await _gathered(conn, POINT, _TRACK_FROM_ITS_BEGIN, {**values, "limit": limit})
+    return found[np.argsort(found["at"])]  # here: the server's sort took as long as the rest of the query
 
 
 async def _fixes(conn: AsyncConnection, query: bytes, values: dict[str, Any]) -> Rows:
+    fixes = await _gathered(conn, FIX, query, values)
+    return fixes[np.lexsort((fixes["device"], fixes["at"]))]
+
+
+async def _gathered(conn: AsyncConnection, dtype: np.dtype[Any], query: bytes, values: dict[str, Any]) -> Rows:
+    """Rows of ``dtype`` from a query that gathers its columns into arrays."""
     async with conn.cursor(binary=True) as cursor:
         await cursor.execute(query, values)
         result = cursor.pgresult
-        fixes = from_arrays([result.get_value(0, i) for i in range(len(COLUMNS))] if result else [None])
-    return fixes[np.lexsort((fixes["device"], fixes["at"]))]
+        columns = [result.get_value(0, i) for i in range(len(dtype.names or ()))] if result else [None]
+        return from_arrays(columns, dtype)
 
 
 async def _fetched(conn: AsyncConnection, dtype: np.dtype[Any], query: bytes, values: dict[str, Any]) -> Rows:
