@@ -116,6 +116,11 @@ class Listener:
             if taken:  # else what waited was forgotten meanwhile, as the connection was a new one
                 return taken
 
+    @property
+    def more(self) -> bool:
+        """Whether messages wait to be taken."""
+        return len(self._waiting) > 0
+
     async def ack(self, messages: Sequence[Message]) -> None:
         """PUBACK those that came on the present connection; the broker will deliver the others again."""
         session = self._session

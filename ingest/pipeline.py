@@ -27,6 +27,7 @@ from ingest.listener import Listener
 from ingest.messages import Message
 from ingest.steps import check_area, check_place, check_time, decode, join, resolve, sort
 from ingest.work import Directory, Work
+from store.positions import Positions
 from store.readings import RecordAck, write_batch
 
 log = structlog.get_logger()
@@ -105,6 +106,7 @@ class Pipeline:
         self.pass_on = hand_on
         self.storing = True
         self.directory = Directory(registry)
+        self._positions = Positions(more=lambda: listener.more)
 
     @property
     def registry(self) -> Registry:
@@ -172,7 +174,9 @@ class Pipeline:
         while True:
             try:
                 async with self.pool.connection(timeout=CONNECTION_WAIT) as conn:
-                    new = await write_batch(conn, fixes, sightings, samples, rejects, acks, self.record_ack)
+                    new = await write_batch(
+                        conn, fixes, sightings, samples, rejects, acks, self.record_ack, self._positions, again=doubtful
+                    )
             except REFUSED:
                 raise
             except psycopg.Error as error:

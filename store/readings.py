@@ -18,8 +18,8 @@ from detectors.base import Batch
 from devices.readings import FIX, CommandAck, Flag, Rows, rows
 from devices.site import moment
 from store.copy_in import COLUMNS, array, payload
-from store.database import announce
 from store.heat import mark_late
+from store.positions import Positions, move_to_suspects
 from store.rejects import Reject, StoredReject, get_reject, list_rejects, mark_replayed, write_rejects
 from store.retention import Removed, apply_retention
 from store.stretches import StretchTooLong, last_positions, newest_received, stretch, stretches, track
@@ -49,8 +49,8 @@ ALARM: Final = int(Flag.SOS | Flag.MAN_DOWN)  # 33 in the SQL below
 NO_POSITION: Final = int(Flag.NO_POSITION)  # 16 in the SQL below
 
 _SUSPECT: Final = b"""
-UPDATE %s f SET flags = f.flags | 64 FROM unnest(%%(device)s::int4[], %%(at)s::timestamptz[]) AS s (device, at)
-WHERE (f.device, f.at) = (s.device, s.at) AND f.at BETWEEN %%(first)s AND %%(last)s AND f.flags & 64 = 0"""  # SUSPECT
+UPDATE fixes f SET flags = f.flags | 64 FROM unnest(%(device)s::int4[], %(at)s::timestamptz[]) AS s (device, at)
+WHERE (f.device, f.at) = (s.device, s.at) AND f.at BETWEEN %(first)s AND %(last)s AND f.flags & 64 = 0"""  # SUSPECT
 
 _COPY_FIXES: Final = b"""
 COPY fixes (device, at, received, lon, lat, speed, heading, accuracy, battery, flags) FROM STDIN (FORMAT binary)"""
@@ -74,30 +74,6 @@ ON CONFLICT (device, at) DO UPDATE SET
 WHERE (excluded.flags & 33 & (~f.flags)) <> 0 OR f.flags & 16 > excluded.flags & 16
 RETURNING device, (extract(epoch FROM at) * 1000000)::int8, (extract(epoch FROM received) * 1000000)::int8,
           lon, lat, speed, heading, accuracy, battery, flags"""
-_NEWEST: Final = b"""unnest(%b::int4[], %b::timestamptz[], %b::timestamptz[], %b::float8[], %b::float8[],
-                     %b::float4[], %b::float4[], %b::float4[], %b::float4[], %b::int2[])"""
-# Equal times: the same fix, which now has an alarm.
-_MOVE_LAST: Final = (
-    b"""
-UPDATE last_positions AS p SET
-    at = n.at, received = n.received, lon = n.lon, lat = n.lat, speed = n.speed, heading = n.heading,
-    accuracy = n.accuracy, battery = n.battery, flags = n.flags
-FROM """
-    + _NEWEST
-    + b""" AS n (device, at, received, lon, lat, speed, heading, accuracy, battery, flags)
-WHERE p.device = n.device AND n.at >= p.at"""
-)
-_ADD_LAST: Final = (
-    b"""
-INSERT INTO last_positions AS p (device, at, received, lon, lat, speed, heading, accuracy, battery, flags)
-SELECT * FROM """
-    + _NEWEST
-    + b"""
-ON CONFLICT (device) DO UPDATE SET
-    at = excluded.at, received = excluded.received, lon = excluded.lon, lat = excluded.lat, speed = excluded.speed,
-    heading = excluded.heading, accuracy = excluded.accuracy, battery = excluded.battery, flags = excluded.flags
-WHERE excluded.at >= p.at"""
-)
 _SIGHTINGS: Final = b"""
 INSERT INTO sightings (device, at, received, label, count, confidence, track, lon, lat, snapshot)
 SELECT * FROM unnest(%b::int4[], %b::timestamptz[], %b::timestamptz[], %s::text[], %b::int4[], %b::float4[],
@@ -119,8 +95,8 @@ async def mark_suspects(conn: AsyncConnection, suspects: Iterable[tuple[int, int
     if named:
         at = [moment(at) for _, at in named]
         values = {"device": [device for device, _ in named], "at": at, "first": min(at), "last": max(at)}
-        await conn.execute(_SUSPECT % b"fixes", values)
-        await conn.execute(_SUSPECT % b"last_positions", values)
+        await conn.execute(_SUSPECT, values)
+        await move_to_suspects(conn, values)
 
 
 async def write_batch(
@@ -131,17 +107,22 @@ async def write_batch(
     rejects: Iterable[Reject] = (),
     acks: Iterable[CommandAck] = (),
     record_ack: RecordAck | None = None,
+    positions: Positions | None = None,
+    *,
+    again: bool = False,
 ) -> Batch:
     """Store everything in one transaction (a savepoint inside the caller's) and announce it to the listeners.
 
     Returns what is new: without what was stored before, and a stored fix again where an alarm was added to it. Arrays
-    are of the dtypes in :mod:`devices.readings` with places in WGS-84; ``device`` is the id.
+    are of the dtypes in :mod:`devices.readings` with places in WGS-84; ``device`` is the id. ``positions`` says when
+    the last positions are moved, at once unless given. ``again``: an earlier attempt may have been committed.
 
     Raises:
         psycopg.DataError, UnicodeError: a value that PostgreSQL cannot hold; nothing was stored.
         psycopg.Error: the database refuses or is away; nothing was stored, unless the connection broke at the commit.
     """
     fixes, rejects, acks = one_per_key(fixes), list(rejects), list(acks)
+    positions = Positions() if positions is None else positions
 
     async def write(write_fixes: Callable[[AsyncConnection, Rows], Awaitable[Rows]]) -> Batch:
         async with conn.transaction():
@@ -151,12 +132,12 @@ async def write_batch(
                 await _write_texts(conn, _SAMPLES, samples),
             )
             await mark_late(conn, new.fixes, time.time_ns() // 1000)
-            if await _move_last_positions(conn, new.fixes):
-                await announce(conn, kind="positions")
+            owed = await positions.move(conn, fixes if again else new.fixes)
             await write_rejects(conn, rejects)
             if record_ack is not None:
                 for ack in acks:
                     await record_ack(conn, ack)
+        positions.owed = owed  # committed
         return new
 
     try:
@@ -210,17 +191,3 @@ async def _write_texts(conn: AsyncConnection, statement: bytes, readings: Rows) 
     async with conn.cursor(binary=True) as cursor:
         await cursor.execute(statement, columns)
         return rows(readings.dtype, await cursor.fetchall())
-
-
-async def _move_last_positions(conn: AsyncConnection, fixes: Rows) -> bool:
-    """Bring the last positions up to these new fixes; whether there were any with a place."""
-    placed = fixes[fixes["flags"] & NO_POSITION == 0]
-    if not len(placed):
-        return False
-    placed = placed[np.lexsort((placed["at"], placed["device"]))]
-    newest = placed[np.append(placed["device"][1:] != placed["device"][:-1], True)]
-    columns = [array(newest, c) for c in COLUMNS]
-    moved = await conn.execute(_MOVE_LAST, columns)
-    if moved.rowcount < len(newest):  # one is a device's first, or late; an upsert of all costs a fifth more
-        await conn.execute(_ADD_LAST, columns)
-    return True

@@ -22,6 +22,10 @@ SHARE = "990101001000"
 TERMINALS = [f"T{n:03d}" for n in range(1, 21)]
 ROUNDS = 120  # fixes of each terminal, one a second of event time
 
+BEHIND = """
+SELECT count(*) FROM (SELECT device, max(at) AS at FROM fixes WHERE flags & 16 = 0 GROUP BY device) AS newest
+LEFT JOIN last_positions USING (device, at) WHERE last_positions.device IS NULL"""
+
 
 async def publish_all(mqtt_url: str, begin: float) -> int:
     """Publish the whole run, each message acknowledged by the broker before it counts; how many fixes that were."""
@@ -82,11 +86,13 @@ async def test_a_killed_worker_loses_nothing_and_repeats_nothing(
             await conn.execute("SELECT rule, count(*), count(DISTINCT case_id) FROM alerts GROUP BY rule")
         ).fetchall()
         rejects = await (await conn.execute("SELECT reason, times FROM rejects")).fetchall()
+        ((behind,),) = await (await conn.execute(BEHIND)).fetchall()
         cases = await (await conn.execute("SELECT category, count(*) FROM cases GROUP BY category")).fetchall()
     assert (stored, different) == (published, published)
     assert sorted(alerts) == [("fishing_ban", 1, 1), ("sos", 1, 1)]
     assert sorted(cases) == [("illegal_fishing", 1), ("sos", 1)]
     assert rejects == [("not_json", 1)]
+    assert behind == 0, "last positions are those of the newest fixes"
     assert await worker.end(signal.SIGTERM) == 0, worker.log.read_text()[-4000:]
 
 
