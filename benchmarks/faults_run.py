@@ -16,7 +16,7 @@ import psycopg
 from rich.console import Console
 
 from benchmarks.faults_parts import FAULTS, LONG, Scene
-from benchmarks.faults_store import Alerts, Comparison, alerts, compare, newest_committed
+from benchmarks.faults_store import Alerts, Comparison, alerts, compare, newest_committed, positions_behind
 from benchmarks.faults_stream import Stream
 from benchmarks.ground import SHARE, Ground
 from benchmarks.processes import Worker, memory
@@ -143,6 +143,7 @@ class Run:
             "lost_alerts": raised.lost,
             "false_alerts": raised.false,
             "duplicate_alerts": raised.duplicated,
+            "positions_behind": await asyncio.to_thread(positions_behind, self.url),
             "worker_ended_by_itself": self.scene.ended,
             "worker_rss_most_mb": round(self.scene.most_memory),
         }

@@ -99,6 +99,16 @@ def alerts(url: str, stream: Stream, cries: Collection[int]) -> Alerts:
     )
 
 
+def positions_behind(url: str) -> int:
+    """Terminals whose last position is not their newest fix."""
+    with psycopg.connect(url) as conn:
+        row = conn.execute(
+            """SELECT count(*) FROM (SELECT device, max(at) AS at FROM fixes WHERE flags & 16 = 0 GROUP BY device) AS f
+               LEFT JOIN last_positions p USING (device, at) WHERE p.device IS NULL"""
+        ).fetchone()
+    return int(row[0]) if row else 0
+
+
 def newest_committed(url: str, stream: Stream) -> int:
     """The newest message that is stored; -1: none."""
     with psycopg.connect(url) as conn:

@@ -5,7 +5,7 @@
 Yesterday is filled with the fixes of 2,000 terminals, one each 5 s (34.6 million), as ingest leaves them: in batches
 of 4,000 sorted by device, in chunks of a day with their indexes. The 29 days before hold the rest of ``--rows``: as
 many of the same terminals as fit. Filling is done inside the database, and stops when its time is over: the figures
-say how many rows there were. It needs about 130 bytes of disk for a row and drops all of it afterwards.
+say how many rows there were. It needs about 160 bytes of disk for a row and drops all of it afterwards.
 
 *Queries* go through the product's own functions in ``store``. Cold is after a restart of PostgreSQL with its files
 put out of the system's cache, each time another terminal; warm is the same question again. *Inserting* takes turns: a

@@ -41,5 +41,13 @@ def test_nothing_acknowledged_is_lost_doubled_or_disordered(folder: Path) -> Non
     assert set(figures["kinds"]) == set(KINDS)
     assert figures["acknowledged"] == figures["messages"] > 500
     assert figures["calls_for_help"] == len(KINDS)
-    wrong = ("lost", "duplicated", "out_of_order", "lost_alerts", "false_alerts", "duplicate_alerts")
+    wrong = (
+        "lost",
+        "duplicated",
+        "out_of_order",
+        "lost_alerts",
+        "false_alerts",
+        "duplicate_alerts",
+        "positions_behind",
+    )
     assert {name: figures[name] for name in wrong} == dict.fromkeys(wrong, 0)

@@ -17,7 +17,7 @@ from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 from devices.readings import FIX, SAMPLE, SECOND, SIGHTING, CommandAck, Flag, Rows, rows
-from devices.site import micros
+from devices.site import micros, moment
 from store import stretches
 from store.copy_in import COLUMNS, from_arrays, payload
 from store.database import listen
@@ -251,6 +251,34 @@ async def test_listeners_are_told_of_positions_once_they_are_committed(
         async with pool.connection() as own:
             await own.execute("DELETE FROM fixes WHERE device = 99")
             await own.execute("DELETE FROM last_positions WHERE device = 99")
+
+
+async def test_a_track_is_read_out_of_the_index_alone(pool: AsyncConnectionPool) -> None:
+    many = [fix(70 + n % 5, T0 + n * SECOND, lon=118 + n / 1e4) for n in range(5_000)]
+    values = {"device": 70, "since": moment(T0), "until": moment(T0 + 3000 * SECOND), "limit": 500}
+    async with pool.connection() as own:
+        await write(own, fixes=fixes(*many))
+        assert (await track(own, 70, T0, T0 + 3000 * SECOND, 500))["at"].tolist() == [
+            T0 + n * SECOND for n in range(0, 2500, 5)
+        ]
+        await own.commit()
+        await own.set_autocommit(True)
+        await own.execute("VACUUM ANALYZE fixes")
+        plan = "".join(
+            line for (line,) in await (await own.execute(b"EXPLAIN ANALYZE " + stretches._TRACK, values)).fetchall()
+        )
+        chunks = await (await own.execute("SELECT show_chunks('fixes')::oid")).fetchall()
+        told = [
+            await (await own.execute("SELECT reloptions FROM pg_class WHERE oid = %s", chunk)).fetchone()
+            for chunk in chunks
+        ]
+        await own.execute("DELETE FROM fixes WHERE device BETWEEN 70 AND 74")
+        await own.execute("DELETE FROM last_positions WHERE device BETWEEN 70 AND 74")
+        await own.set_autocommit(False)
+    assert "Index Only Scan" in plan
+    assert "Heap Fetches: 0" in plan
+    assert "Sort" not in plan
+    assert all("autovacuum_vacuum_insert_threshold=500000" in (row or ([],))[0] for row in told), "or none would follow"
 
 
 async def test_two_writers_of_the_same_readings(pool: AsyncConnectionPool) -> None:
