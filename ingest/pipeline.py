@@ -175,7 +175,16 @@ class Pipeline:
             try:
                 async with self.pool.connection(timeout=CONNECTION_WAIT) as conn:
                     new = await write_batch(
-                        conn, fixes, sightings, samples, rejects, acks, self.record_ack, self._positions, again=doubtful
+                        conn,
+                        fixes,
+                        sightings,
+                        samples,
+                        rejects,
+                        acks,
+                        self.record_ack,
+                        self._positions,
+                        packed=work.packed,
+                        again=doubtful,
                     )
             except REFUSED:
                 raise

@@ -20,7 +20,7 @@ from devices.readings import SECOND, Fix, Flag
 from devices.site import moment
 from ingest.listener import EVERYTHING
 from ingest.work import NO_SHARE, UNKNOWN, Kind, Work
-from store.readings import one_per_key
+from store.readings import one_per_key, payload
 
 if TYPE_CHECKING:
     from ingest.pipeline import Pipeline
@@ -158,9 +158,10 @@ async def check_place(pipeline: Pipeline, work: Work) -> None:
 
 
 async def sort(pipeline: Pipeline, work: Work) -> None:
-    """Fixes in the order in which they are stored, one for each device and moment; which message brought each is not
-    asked after this."""
+    """Fixes in the order in which they are stored, one for each device and moment, and packed; which message brought
+    each is not asked after this."""
     work.fixes.rows = one_per_key(work.fixes.rows)
+    work.packed = payload(work.fixes.rows)  # here, while the database is at the batch before
 
 
 def _alarms(kind: Kind) -> NDArray[np.bool_]:

@@ -37,6 +37,7 @@ __all__ = [
     "mark_suspects",
     "newest_received",
     "one_per_key",
+    "payload",
     "stretch",
     "stretches",
     "track",
@@ -109,25 +110,38 @@ async def write_batch(
     record_ack: RecordAck | None = None,
     positions: Positions | None = None,
     *,
+    packed: bytes | None = None,
     again: bool = False,
 ) -> Batch:
     """Store everything in one transaction (a savepoint inside the caller's) and announce it to the listeners.
 
     Returns what is new: without what was stored before, and a stored fix again where an alarm was added to it. Arrays
     are of the dtypes in :mod:`devices.readings` with places in WGS-84; ``device`` is the id. ``positions`` says when
-    the last positions are moved, at once unless given. ``again``: an earlier attempt may have been committed.
+    the last positions are moved, at once unless given. ``packed`` is :func:`payload` of ``fixes``, which are then as
+    :func:`one_per_key` leaves them. ``again``: an earlier attempt may have been committed.
 
     Raises:
         psycopg.DataError, UnicodeError: a value that PostgreSQL cannot hold; nothing was stored.
         psycopg.Error: the database refuses or is away; nothing was stored, unless the connection broke at the commit.
     """
-    fixes, rejects, acks = one_per_key(fixes), list(rejects), list(acks)
+    rejects, acks = list(rejects), list(acks)
     positions = Positions() if positions is None else positions
+    if packed is None:
+        fixes = one_per_key(fixes)
+        packed = payload(fixes)
 
-    async def write(write_fixes: Callable[[AsyncConnection, Rows], Awaitable[Rows]]) -> Batch:
+    async def copy_fixes() -> Rows:
+        async with conn.cursor() as cursor, cursor.copy(_COPY_FIXES) as copy:
+            await copy.write(packed)
+        return fixes
+
+    async def merge_fixes() -> Rows:
+        return await _merge_fixes(conn, fixes)
+
+    async def write(write_fixes: Callable[[], Awaitable[Rows]]) -> Batch:
         async with conn.transaction():
             new = Batch(
-                await write_fixes(conn, fixes) if len(fixes) else fixes,
+                await write_fixes() if len(fixes) else fixes,
                 await _write_texts(conn, _SIGHTINGS, sightings),
                 await _write_texts(conn, _SAMPLES, samples),
             )
@@ -141,9 +155,9 @@ async def write_batch(
         return new
 
     try:
-        return await write(_copy_fixes)
+        return await write(copy_fixes)
     except errors.UniqueViolation:  # COPY knows no ON CONFLICT
-        return await write(_merge_fixes)
+        return await write(merge_fixes)
 
 
 def one_per_key(fixes: Rows) -> Rows:
@@ -163,12 +177,6 @@ def one_per_key(fixes: Rows) -> Rows:
     alarms = np.bitwise_or.reduceat(fixes["flags"] & ALARM, np.flatnonzero(first))
     fixes = fixes[first]
     fixes["flags"] |= alarms
-    return fixes
-
-
-async def _copy_fixes(conn: AsyncConnection, fixes: Rows) -> Rows:
-    async with conn.cursor() as cursor, cursor.copy(_COPY_FIXES) as copy:
-        await copy.write(payload(fixes))
     return fixes
 
 

@@ -131,8 +131,8 @@ async def test_a_commit_whose_answer_is_lost_is_handed_on(
 ) -> None:
     real, calls = pipeline_module.write_batch, []
 
-    async def answer_lost(conn: AsyncConnection, *rest: Any, again: bool) -> Batch:
-        new = await real(conn, *rest, again=again)
+    async def answer_lost(conn: AsyncConnection, *rest: Any, **more: Any) -> Batch:
+        new = await real(conn, *rest, **more)
         calls.append(len(new))
         if len(calls) == 1:
             await conn.close()  # committed, but the worker cannot know
