@@ -14,7 +14,7 @@ import { startFind } from "./find.js";
 import { language, named, setLanguage, t } from "./i18n.js";
 import { startLegend } from "./legend.js";
 import { connect, link } from "./live.js";
-import { fitSite, hasMap, makeMap, onMapMenu, project, zoomBy } from "./map.js";
+import { fitSite, hasMap, makeMap, onMapMenu, project, rendered, zoomBy } from "./map.js";
 import { startMarks } from "./map_marks.js";
 import { shownPlace, startTerminals } from "./map_terminals.js";
 import { mayReport, newCase } from "./new_case.js";
@@ -165,6 +165,7 @@ window.patrolgrid = Object.freeze({
       }
     );
   },
+  rendered,
   link: () => ({ ...link }),
 });
 

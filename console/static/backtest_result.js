@@ -1,56 +1,95 @@
 // What a backtest showed: how many alerts more, fewer and the same, each with its sentence, and all on the map.
 import { drawEvidence, evidencePlaces, numbersOf } from "./evidence.js";
+import { nothing } from "./desk_parts.js";
 import { h } from "./dom.js";
 import { timeText } from "./format.js";
 import { named, pick, t } from "./i18n.js";
 import { collection, draw, flyToAll, point } from "./map.js";
-import { areaOf, on, zoneOf } from "./state.js";
+import { areaOf, on, select, state, zoneOf } from "./state.js";
 
 const SIDES = ["added", "gone", "kept"];
-export const SIGNS = { added: "+", gone: "−", kept: "=" };
+const SIGNS = { added: "+", gone: "−", kept: "=" };
 const FIRST = 200; // rows of a side that are shown at once
 
+let shown = null; // id of the backtest; shown again, in another language say, it looks as it did
 let result = null;
+let labels = null; // threshold → {label, unit}
 let chosen = null; // "added 3"
 let side = "added";
 let home = null;
 
-on("backtest", (key) => {
+// A sign on the map was clicked: it stands for one alert or for several, which are then chosen in turn.
+on("backtest", (keys) => {
+  const all = keys.split(",");
+  const key = all[(all.indexOf(chosen) + 1) % all.length];
   [side] = key.split(" ");
   choose(key);
   home?.querySelector(".chosen")?.scrollIntoView({ block: "center" });
 });
-on("selection", (selection) => {
-  if (result && selection === null) choose(null);
+on("selection", () => {
+  if (chosen) choose(null);
 });
 
-/** Its counts, thresholds and lists. */
-export function backtestResult(found) {
+/** Its counts, thresholds and lists; all of its alerts on the map, and the map where they are. */
+export function backtestResult(id, found, names) {
+  const again = id === shown;
+  shown = id;
   result = found;
-  chosen = null;
-  side = SIDES.find((name) => found[name].length) ?? "added";
+  labels = names;
   home = h("div", { class: "column", id: "backtest-result" });
-  render();
+  if (!again) {
+    chosen = null;
+    side = SIDES.find((name) => found[name].length) ?? "added";
+    const places = SIDES.flatMap((name) => found[name].filter(placed).map((alert) => [alert.lon, alert.lat]));
+    flyToAll(places, 14);
+  }
+  show();
   return home;
 }
 
-/** All of them on the map, and the map where they are. */
-export function showResult(found) {
-  const features = SIDES.flatMap((name) =>
-    found[name].flatMap((alert, n) =>
-      alert.lon === null ? [] : [point(alert.lon, alert.lat, { key: `${name} ${n}`, side: name, sign: SIGNS[name] })],
-    ),
-  );
-  draw("backtest", collection(features));
-  if (features.length) flyToAll(features.map((feature) => feature.geometry.coordinates), 14);
-}
-
-export function leaveResult() {
+/** Off the map; `again` when the same one is about to be shown anew. */
+export function leaveResult(again) {
+  if (!again) shown = null;
   if (!result) return;
   result = null;
   home = null;
   draw("backtest");
   drawEvidence(null);
+}
+
+const placed = (alert) => alert.lon !== null && alert.lat !== null;
+const alertOf = (key) => result[key.split(" ")[0]][Number(key.split(" ")[1])];
+
+/** One sign for all alerts of a side at one place, and those of the other sides beside it: none hides another. */
+function signs() {
+  const spots = new Map();
+  for (const name of SIDES) {
+    for (const [n, alert] of result[name].entries()) {
+      if (!placed(alert)) continue;
+      const place = `${alert.lon.toFixed(4)} ${alert.lat.toFixed(4)}`;
+      const here = spots.get(place) ?? { lon: alert.lon, lat: alert.lat, sides: {} };
+      (here.sides[name] ??= []).push(`${name} ${n}`);
+      spots.set(place, here);
+    }
+  }
+  return [...spots.values()].flatMap(({ lon, lat, sides }) =>
+    Object.entries(sides).map(([name, keys], slot) =>
+      point(lon, lat, {
+        side: name,
+        slot,
+        keys: keys.join(),
+        count: keys.length > 1 ? `×${keys.length}` : "",
+        chosen: keys.includes(chosen),
+      }),
+    ),
+  );
+}
+
+/** The rows, the signs and the evidence, as they are now. */
+function show() {
+  draw("backtest", collection(signs()));
+  drawEvidence(chosen ? alertOf(chosen).evidence : null);
+  render();
 }
 
 function render() {
@@ -73,6 +112,7 @@ function render() {
     ),
   );
   const hidden = counts[side] - result[side].length;
+  const first = Math.max(FIRST, chosen ? Number(chosen.split(" ")[1]) + 1 : 0);
   home.replaceChildren(
     h(
       "p",
@@ -82,8 +122,9 @@ function render() {
     settings(present, proposed),
     h("div", { class: "row wrap", role: "group", "aria-label": t("backtest.sides") }, tabs),
     hidden > 0 ? h("p", { class: "quiet" }, t("backtest.hidden", { n: hidden })) : "",
-    h("ul", { class: "column", id: "backtest-rows" }, result[side].slice(0, FIRST).map(row)),
-    result[side].length > FIRST ? h("p", { class: "quiet" }, t("backtest.first", { n: FIRST })) : "",
+    h("ul", { class: "column", id: "backtest-rows" }, result[side].slice(0, first).map(row)),
+    counts[side] === 0 ? nothing(t(counts.present + counts.proposed ? "backtest.empty_side" : "backtest.empty")) : "",
+    result[side].length > first ? h("p", { class: "quiet" }, t("backtest.first", { n: first })) : "",
   );
 }
 
@@ -95,9 +136,11 @@ function settings(present, proposed) {
     (name) => JSON.stringify(was[name]) !== JSON.stringify(would[name]),
   );
   const words = (value) => (value === undefined ? t("backtest.default") : String(value));
-  return names.length
-    ? h("p", {}, names.map((name) => h("code", { class: "chip" }, `${name}: ${words(was[name])} → ${words(would[name])}`)))
-    : "";
+  const chip = (name) => {
+    const { label, unit } = labels.get(name) ?? { label: name, unit: "" };
+    return h("span", { class: "chip", title: name }, `${label}: ${words(was[name])} → ${words(would[name])} ${unit}`.trim());
+  };
+  return names.length ? h("p", { class: "row wrap" }, names.map(chip)) : "";
 }
 
 function row(alert, n) {
@@ -128,12 +171,10 @@ function row(alert, n) {
 
 function choose(key) {
   if (!result) return;
+  if (key && state.selection) select(null); // what was selected on the map is no longer looked at
   chosen = key;
-  const alert = key && result[key.split(" ")[0]][Number(key.split(" ")[1])];
-  drawEvidence(alert?.evidence ?? null);
-  if (alert) {
-    const own = alert.lon === null ? [] : [[alert.lon, alert.lat]];
-    flyToAll([...own, ...evidencePlaces(alert.evidence)], 15);
-  }
-  render();
+  show();
+  if (!key) return;
+  const alert = alertOf(key);
+  flyToAll([...(placed(alert) ? [[alert.lon, alert.lat]] : []), ...evidencePlaces(alert.evidence)], 15);
 }

@@ -1,6 +1,6 @@
 // Backtests: a rule with other thresholds over a stretch of history, beside the rule as it is.
 import { get, post, query } from "./api.js";
-import { backtestResult, leaveResult, showResult } from "./backtest_result.js";
+import { backtestResult, leaveResult } from "./backtest_result.js";
 import { labelled, loaded, localMoment, momentOf, nothing, older } from "./desk_parts.js";
 import { failure, h, toast, working } from "./dom.js";
 import { now, timeText } from "./format.js";
@@ -20,21 +20,22 @@ export const backtests = {
   who: "backtests",
   beside: true,
   show(home, id) {
-    stop();
-    shownId = /^\d+$/.test(id) ? Number(id) : null;
+    const wanted = /^\d+$/.test(id) ? Number(id) : null;
+    stop(wanted !== null && wanted === shownId);
+    shownId = wanted;
     if (shownId === null) showForm(home);
     else follow(home, shownId);
   },
   leave() {
-    stop();
+    stop(false);
     shownId = null;
   },
 };
 
-function stop() {
+function stop(again) {
   clearTimeout(timer);
   last = null;
-  leaveResult();
+  leaveResult(again);
 }
 
 // ── Asking ──
@@ -146,6 +147,12 @@ const wishes = (one) =>
     .map(([name, value]) => `${name} = ${value}`)
     .join(", ") || t("backtest.as_it_is");
 
+/** A stretch of seven days ends at the clock time at which it began: today is named. */
+const dated = (iso) => {
+  const text = timeText(iso, false);
+  return text.length > 5 ? text : t("backtest.today", { at: text });
+};
+
 const stateChip = (one) =>
   h(
     "span",
@@ -156,8 +163,10 @@ const stateChip = (one) =>
 // ── Looking at one ──
 async function follow(home, id) {
   let found;
+  let rules;
   try {
     found = await get(`/backtests/${id}`);
+    rules = found.result ? await get("/backtests/thresholds") : [];
   } catch (error) {
     if (error.zh === undefined) throw error;
     if (shownId === id) home.replaceChildren(failure(error, () => follow(home, id)));
@@ -170,11 +179,16 @@ async function follow(home, id) {
     home.replaceChildren(
       h("a", { href: "#/backtests", class: "back row" }, t("backtest.new")),
       headOf(found),
-      found.result ? backtestResult(found.result) : "",
+      found.result ? backtestResult(id, found.result, labelsOf(rules, found.rule)) : "",
     );
-    if (found.result) showResult(found.result);
   }
   if (["waiting", "running"].includes(found.state)) timer = setTimeout(() => follow(home, id), POLL);
+}
+
+/** threshold → {label, unit} */
+function labelsOf(rules, rule) {
+  const thresholds = rules.find((one) => one.rule === rule)?.thresholds ?? []; // a rule that is no more has none
+  return new Map(thresholds.map((one) => [one.name, { label: pick(one.label), unit: one.unit ?? "" }]));
 }
 
 const headOf = (found) =>
@@ -191,8 +205,9 @@ const headOf = (found) =>
     h(
       "p",
       { class: "quiet" },
-      `${timeText(found.since, false)} – ${timeText(found.until, false)} · ${found.asked_by} · ${timeText(found.asked_at, false)}`,
+      t("backtest.history", { since: dated(found.since), until: dated(found.until) }),
     ),
+    h("p", { class: "quiet" }, t("backtest.asked_by", { who: found.asked_by, at: dated(found.asked_at) })),
     ["waiting", "running"].includes(found.state)
       ? h("progress", { max: 1, value: found.progress, "aria-label": t("backtest.running") })
       : null,

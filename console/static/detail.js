@@ -29,7 +29,7 @@ let tracked = null; // {code, points, suspect, from, to} of the track that is dr
 export function startDetail(element) {
   card = element;
   const layers = [
-    "backtest-point",
+    "backtest-sign",
     "terminal-patrol",
     "terminal-police",
     "terminal-boat",
@@ -61,7 +61,7 @@ export function startDetail(element) {
 
 function choose(feature) {
   if (!feature) select(null);
-  else if (feature.source === "backtest") emit("backtest", feature.properties.key);
+  else if (feature.source === "backtest") emit("backtest", feature.properties.keys);
   else if (feature.source === "terminals") select("terminal", feature.properties.code);
   else if (feature.source === "alerts") openAlert(feature.properties.id);
   else if (feature.source === "cases") location.hash = `#/case/${feature.properties.id}`;

@@ -252,6 +252,15 @@ export const onMapMove = (listener) => map?.on("move", listener);
 /** Where a place is on the page, in CSS pixels of the map. */
 export const project = (lon, lat) => map?.project([lon, lat]);
 
+/** What is rendered of a layer: [{properties, x, y}], the place in CSS pixels of the map. */
+export function rendered(layer) {
+  if (!map?.getLayer(layer)) return [];
+  return map.queryRenderedFeatures({ layers: [layer] }).map(({ properties, geometry }) => {
+    const { x, y } = map.project(geometry.coordinates);
+    return { properties, x, y };
+  });
+}
+
 /** What was clicked: the features of `layers` within 7 pixels, topmost first. */
 export function onMapClick(layers, listener) {
   map?.on("click", ({ point: { x, y } }) => {

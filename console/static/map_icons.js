@@ -145,6 +145,36 @@ const flag = (colour, ink, halo) =>
     pen.fill();
   });
 
+/** A side of a backtest: its sign in bars, as no font draws it alike everywhere; a ring around the one that is chosen. */
+const sign = (bars, colour, halo, ring) =>
+  drawn(30, (pen, c) => {
+    pen.beginPath();
+    pen.arc(c, c, 9.5, 0, TAU);
+    filled(pen, colour, halo);
+    if (ring) {
+      pen.beginPath();
+      pen.arc(c, c, 13, 0, TAU);
+      pen.lineWidth = 3;
+      pen.strokeStyle = ring;
+      pen.stroke();
+    }
+    pen.fillStyle = halo;
+    for (const [x, y, width, height] of bars) pen.fillRect(c + x, c + y, width, height);
+  });
+
+const BARS = {
+  added: [
+    [-5.5, -1.25, 11, 2.5],
+    [-1.25, -5.5, 2.5, 11],
+  ],
+  gone: [[-5.5, -1.25, 11, 2.5]],
+  kept: [
+    [-5, -3.75, 10, 2.5],
+    [-5, 1.25, 10, 2.5],
+  ],
+};
+const SIDE_COLOURS = { added: "--good", gone: "--high", kept: "--text-3" };
+
 /** All pictures of the present theme: [name, ImageData]. */
 export function pictures() {
   const halo = palette("--map-halo");
@@ -163,6 +193,13 @@ export function pictures() {
   }
   for (const severity of ["low", "medium", "high"]) {
     all.push([`case-${severity}`, flag(palette(`--${severity}`), palette("--map-case"), halo)]);
+  }
+  for (const [side, bars] of Object.entries(BARS)) {
+    const colour = palette(SIDE_COLOURS[side]);
+    all.push(
+      [`sign-${side}`, sign(bars, colour, halo, null)],
+      [`sign-${side}-chosen`, sign(bars, colour, halo, palette("--accent"))],
+    );
   }
   all.push(["hatch", hatch(palette("--map-no-fishing"))]);
   return all;

@@ -1,6 +1,6 @@
 // The layers of what stands and moves on the zones: devices, terminals, alerts, cases, and what is being looked at.
 import { language } from "./i18n.js";
-import { backtestLayers, planLayers } from "./map_desk_layers.js";
+import { planLayers } from "./map_desk_layers.js";
 import { palette } from "./map_icons.js";
 
 const FONT = ["PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", "WenQuanYi Micro Hei"];
@@ -205,7 +205,6 @@ export function inspectionLayers() {
         "circle-stroke-width": 2.5,
       },
     },
-    ...backtestLayers(),
   ];
 }
 

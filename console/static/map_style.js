@@ -1,5 +1,6 @@
 // The map's style as data: sources, layers, colours of the present theme, labels in the present language.
 // There is no "glyphs" and no "sprite" address: MapLibre then draws every letter from the machine's own fonts.
+import { backtestLayer } from "./map_desk_layers.js";
 import { palette } from "./map_icons.js";
 import {
   alertGlow,
@@ -161,6 +162,7 @@ export function mapStyle(site, zones, labels) {
         layout: { ...area.layout, "text-field": nameField(), "text-anchor": "bottom", "text-offset": [0, -0.5] },
         paint: area.paint,
       },
+      backtestLayer(),
     ],
   };
 }

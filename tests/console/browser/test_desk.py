@@ -180,12 +180,12 @@ async def test_alerts_are_picked_and_silenced(ground: Any, open_page: Any) -> No
     assert desk.complaints == []
 
 
-async def test_a_backtest_is_seen_on_the_map(ground: Any, open_page: Any) -> None:
-    now = datetime.now(UTC)
+def backtest_result(now: datetime) -> dict[str, Any]:
+    """One alert kept, two added at one place, one gone where an added one stands, and one added that has no place."""
 
-    def alert(step: float, zh: str, en: str) -> dict[str, Any]:
-        place = {"type": "Point", "coordinates": [118.88 + step, 31.47]}
-        marks = [{"type": "Feature", "properties": {}, "geometry": place}]
+    def alert(step: float | None, zh: str, en: str) -> dict[str, Any]:
+        lon, lat = (None, None) if step is None else (118.88 + step, 31.47)
+        marks = [{"type": "Feature", "properties": {}, "geometry": {"type": "Point", "coordinates": [lon, 31.471]}}]
         return {
             "subject": "C1",
             "zone": "ban",
@@ -193,40 +193,138 @@ async def test_a_backtest_is_seen_on_the_map(ground: Any, open_page: Any) -> Non
             "score": 0.9,
             "first_seen": now.isoformat(),
             "last_seen": now.isoformat(),
-            "lon": 118.88 + step,
-            "lat": 31.47,
+            "lon": lon,
+            "lat": lat,
             "sentence": {"zh": zh, "en": en},
-            "evidence": {"geojson": {"type": "FeatureCollection", "features": marks}, "numbers": {"dwell_s": 320.0}},
+            "evidence": {
+                "geojson": {"type": "FeatureCollection", "features": marks if step is not None else []},
+                "numbers": {"dwell_s": 320.0},
+            },
         }
 
-    setting = {"settings": {"dwell": 600}, "clear_after": 300.0}
-    result = {
+    return {
         "detector": "fishing_ban",
         "readings": 1200,
-        "present": setting,
+        "present": {"settings": {"dwell": 600}, "clear_after": 300.0},
         "proposed": {"settings": {"dwell": 300}, "clear_after": 300.0},
         "kept": [alert(0, "照旧", "As before")],
-        "added": [alert(0.004, "多出一条", "One more")],
-        "gone": [],
-        "counts": {"present": 1, "proposed": 2, "kept": 1, "added": 1, "gone": 0},
+        "added": [
+            alert(0.004, "多出一条", "One more"),
+            alert(0.004, "又一条", "Another"),
+            alert(None, "无处", "Nowhere"),
+        ],
+        "gone": [alert(0.004, "不再报", "No longer")],
+        "counts": {"present": 2, "proposed": 4, "kept": 1, "added": 3, "gone": 1},
     }
+
+
+async def asked_backtest(ground: Any, now: datetime, result: dict[str, Any]) -> int:
     async with ground.pool.connection() as conn:
-        number = await ask_backtest(conn, "fishing_ban", {"dwell": "5m"}, now - timedelta(days=1), now, "chief")
+        number: int = await ask_backtest(conn, "fishing_ban", {"dwell": "5m"}, now - timedelta(days=1), now, "chief")
         await end_backtest(conn, number, result=result)
-    desk = await open_page()
+    return number
+
+
+async def rendered(page: Page, layer: str) -> list[dict[str, Any]]:
+    """What the map shows of a layer, in order of its properties."""
+    found: list[dict[str, Any]] = await page.evaluate("layer => window.patrolgrid.rendered(layer)", layer)
+    return sorted(found, key=lambda mark: str(mark["properties"]))
+
+
+def looks(marks: list[dict[str, Any]]) -> set[tuple[str, int, str, bool]]:
+    """(side, slot, count, chosen) of each sign."""
+    return {tuple(mark["properties"][name] for name in ("side", "slot", "count", "chosen")) for mark in marks}
+
+
+async def test_a_backtest_is_seen_on_the_map(ground: Any, open_page: Any) -> None:
+    """Where a live alert and its case stand as well: a sign for each side at each place, above everything else."""
+    await ground.alert()
+    now = datetime.now(UTC)
+    number = await asked_backtest(ground, now, backtest_result(now))
+    desk = await open_page(size=(1440, 900))
     page = desk.page
     await desk.log_in()
     await page.goto(f"{ground.address}/#/backtests")
     await expect(page.locator("#thresholds input[name=dwell]")).to_be_visible()
     await expect(page.locator("#thresholds label", has=page.locator("[name=dwell]"))).to_contain_text("with gear s")
-    await page.click("#backtest-list a")
+    assert await rendered(page, "backtest-sign") == []
+    await page.click(f"#backtest-list a[href='#/backtests/{number}']")
     rows = page.locator("#backtest-rows li")
-    await expect(rows).to_contain_text("One more")
-    await expect(page.locator("#backtest-result")).to_contain_text("dwell: 600 → 300")
-    await rows.locator("button").click()
-    await expect(rows).to_contain_text("5 min")
+    await expect(rows).to_have_count(3)
+    await expect(rows.first).to_contain_text("One more")
+    await expect(page.locator("#backtest-result")).to_contain_text("with gear: 600 → 300 s")
+
+    async def signs(*wanted: tuple[str, int, str, bool]) -> list[dict[str, Any]]:
+        async def there() -> list[dict[str, Any]]:
+            marks = await rendered(page, "backtest-sign")
+            return marks if looks(marks) == set(wanted) else []
+
+        found: list[dict[str, Any]] = await desk.until(there, f"the signs {wanted}")
+        return found
+
+    unchosen = (("added", 0, "×2", False), ("gone", 1, "", False), ("kept", 0, "", False))
+    marks = {mark["properties"]["side"]: mark for mark in await signs(*unchosen)}
+    inks = {side: await sign_inks(desk, mark) for side, mark in marks.items()}
+    assert inks == {"added": "+", "gone": "−", "kept": "="}
+
+    await click_sign(page, marks["added"])
+    chosen = page.locator("#backtest-rows li.chosen")
+    await expect(chosen).to_contain_text("One more")
+    await expect(chosen).to_contain_text("5 min")
+    await signs(("added", 0, "×2", True), *unchosen[1:])
+    (proof,) = await desk.until(lambda: rendered(page, "evidence-points"), "the evidence")
+    marks = {mark["properties"]["side"]: mark for mark in await rendered(page, "backtest-sign")}
+    assert abs(proof["x"] - marks["added"]["x"]) < 2
+    assert proof["y"] < marks["added"]["y"]  # where the evidence is, not where the alert is
+    await click_sign(page, marks["added"])  # the other alert of the same sign
+    await expect(chosen).to_contain_text("Another")
+    await click_sign(page, marks["gone"])
+    await expect(chosen).to_contain_text("No longer")
+    await signs(unchosen[0], ("gone", 1, "", True), *unchosen[2:])
+    await page.click("#language")  # the same in other words
+    await expect(chosen).to_contain_text("不再报")
     await page.click("[data-side=kept]")
-    await expect(rows).to_contain_text("As before")
+    await expect(rows).to_contain_text("照旧")
+    await signs(*unchosen)
+    assert await rendered(page, "evidence-points") == []
+
+    await rows.locator("button").click()
+    await desk.until(lambda: rendered(page, "evidence-points"), "the evidence")
+    await page.click(".back[href='#/']")
+
+    async def gone() -> bool:
+        return not await rendered(page, "backtest-sign") and not await rendered(page, "evidence-points")
+
+    await desk.until(gone, "nothing of the backtest on the map")
+    assert await rendered(page, "alert-ring") != []
+    assert desk.complaints == []
+
+
+async def click_sign(page: Page, mark: dict[str, Any]) -> None:
+    box = await page.locator("#map").bounding_box()
+    assert box is not None
+    await page.mouse.click(box["x"] + mark["x"] + 26 * mark["properties"]["slot"], box["y"] + mark["y"])
+
+
+async def sign_inks(desk: Any, mark: dict[str, Any]) -> str:
+    """Which sign the pixels show: its bars have the colour of the halo around the signs, the page's darkest."""
+    pixels = await desk.colours(mark["x"] + 26 * mark["properties"]["slot"], mark["y"], 12)
+    dark = [sum(pixel) < 120 for pixel in pixels]
+    row = [all(dark[12 * y + 2 : 12 * y + 10]) for y in range(12)]
+    column = [all(dark[12 * y + x] for y in range(2, 10)) for x in range(12)]
+    bars = sum(here and not before for before, here in zip([False, *row], row, strict=False))
+    return {(1, True): "+", (1, False): "−", (2, False): "="}.get((bars, any(column)), f"{bars} bars")
+
+
+async def test_a_backtest_without_alerts_says_so(ground: Any, open_page: Any) -> None:
+    now = datetime.now(UTC)
+    result = backtest_result(now) | {"kept": [], "added": [], "gone": []}
+    result["counts"] = dict.fromkeys(result["counts"], 0)
+    number = await asked_backtest(ground, now, result)
+    desk = await open_page()
+    await desk.log_in()
+    await desk.page.goto(f"{ground.address}/#/backtests/{number}")
+    await expect(desk.page.locator("#backtest-result")).to_contain_text("Neither would have raised an alert")
     assert desk.complaints == []
 
 
