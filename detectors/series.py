@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Final, Literal, NamedTuple
 
@@ -123,7 +123,10 @@ class Series:
         self._beats: deque[tuple[int, float]] = deque()
         # Slot → the longest run of one value that ended in it, µs: of any but 0, and of 0, where many sensors rest.
         self._runs: dict[bool, dict[int, int]] = {False: {}, True: {}}
-        self._usual = Usual(plan.cycle)
+        # A lake drifts from day to day; people come by the calendar, and yesterday's market says nothing of today. They
+        # also come and go at once, when a door is opened: no sign of a counter that was knocked.
+        counted = quantity in COUNTS
+        self._usual = Usual(replace(plan.cycle, trend=False) if counted else plan.cycle)
         quarter, hour = plan.shift_window // 4, self._slot
         judges: dict[What, tuple[Callable[[int], Judged], int, int]] = {  # with the beats it needs, how often it looks
             "rise": (self._rise, plan.rise_window, plan.beat),
@@ -131,6 +134,8 @@ class Series:
             "shift": (self._shift, (BEFORE + 1) * plan.shift_window, max(plan.beat, quarter)),
             "odd": (self._odd, hour, max(plan.beat, hour // 4)),
         }
+        if counted:
+            del judges["shift"]
         self._judges = [(what, judge, every) for what, (judge, _, every) in judges.items() if what in plan.tells]
         self._keep = max((keep for what, (_, keep, _) in judges.items() if what in plan.tells), default=0)
         self._learns = "odd" in plan.tells
@@ -280,7 +285,7 @@ class Series:
         floor = max(self.limits.matters, 1e-3 * abs(expected.middle), 1e-9)
         if self.quantity in COUNTS:
             floor = max(floor, math.sqrt(max(1.0, expected.middle, value)))
-        sigmas = abs(expected.sigmas(value, floor))
+        sigmas = expected.beyond(value, floor)
         step = 0 if sigmas < self.plan.sigmas else 1 if sigmas < 2 * self.plan.sigmas else 2
         numbers = {"value": value, "usual_value": expected.middle, "usual_spread": max(expected.spread, floor),
                    "sigmas": sigmas, "limit_sigmas": self.plan.sigmas, "learned_from": expected.values}  # fmt: skip

@@ -29,15 +29,23 @@ MANY: Final = DAY // 2  # values in the day before, to know its level
 
 
 class Expected(NamedTuple):
-    """What a slot should be like. ``spread`` is one robust standard deviation; ``values``: how many it rests on."""
+    """What a slot should be like. ``spread`` is one robust standard deviation; ``values``: how many it rests on;
+    ``low`` and ``high``: between which it usually passes from the slot before to the one after."""
 
     middle: float
     spread: float
     values: int
+    low: float
+    high: float
 
     def sigmas(self, value: float, floor: float) -> float:
         """How many spreads a value lies above what is expected, or (negative) below; a spread is ``floor`` at least."""
         return (value - self.middle) / max(self.spread, floor)
+
+    def beyond(self, value: float, floor: float) -> float:
+        """How many spreads a value lies outside what it usually passes within the hour, as where a door opens or shuts
+        and the spread says little; 0 within it."""
+        return max(0.0, self.low - value, value - self.high) / max(self.spread, floor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +125,19 @@ class Usual:
         if len(values) < LEAST or sum(map(bool, by_cycle)) < 2:
             return None
         middle, spread = middle_and_spread(values)
-        if not self._cycle.trend:
-            return Expected(middle, spread, len(values))
-        level = self._level(slot)
-        return None if level is None else Expected(level + middle, spread, len(values))
+        level = self._level(slot) if self._cycle.trend else 0.0
+        if level is None:
+            return None
+        way = [middle, *self._way(slot)]
+        return Expected(level + middle, spread, len(values), level + min(way), level + max(way))
+
+    def _way(self, slot: int) -> Iterator[float]:
+        """The median over the cycles of the slot before, this one and the next, as far as there are any."""
+        table = self._relative if self._cycle.trend else self._values
+        for beside in (slot - 1, slot, slot + 1):
+            before = (beside - n * self._cycle.period for n in range(1, self._cycle.cycles + 1))
+            if values := [table[s] for s in before if s in table]:
+                yield median(values)
 
     def _alike(self, slot: int) -> Iterator[float]:
         table = self._relative if self._cycle.trend else self._values

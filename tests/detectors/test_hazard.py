@@ -254,6 +254,38 @@ def test_a_crowd_on_a_tuesday_is_strange_though_saturdays_have_as_many() -> None
     assert "usual at this hour of the week" in found[0].sentence.en
 
 
+def door(days: float, day: Callable[[int], float], shift: Callable[[int], float], every: float = 300.0) -> list[float]:
+    """People behind a door that opens at eight and shuts at seven in the evening, ``shift`` hours later on a day;
+    ``day`` says how many."""
+    draw, found = random.Random(7), []
+    for i in range(int(days * DAY / every)):
+        number, hour = int(i * every // DAY), i * every % DAY / HOUR
+        late = shift(number)
+        busy = day(number) * min(1.0, max(0.0, hour - 7.5 - late), max(0.0, 19.5 + late - hour))
+        found.append(float(max(0, round(draw.gauss(busy, math.sqrt(busy))))))
+    return found
+
+
+@pytest.mark.parametrize("most", [60, 150, 300])
+def test_an_opening_door_and_the_day_after_a_feast_are_usual(most: int) -> None:
+    """A quarter more on two days, a quarter of an hour earlier or later; three times as many on one day only."""
+    everything = Hazard(tells=("odd", "shift"))
+    people = door(27, lambda n: 1.25 * most if n in (16, 23) else most, lambda n: (0.0, 0.25, -0.25)[n % 3])
+    assert watch(everything, samples(people, every=300, quantity="people")) == []
+    feast = door(24, lambda n: 3 * most if n == 22 else most, lambda n: 0.0)
+    days = {
+        int((f.until - MONDAY) / SECOND // DAY) for f in watch(everything, samples(feast, every=300, quantity="people"))
+    }
+    assert days == {22}
+
+
+def test_a_door_that_stays_shut_is_strange() -> None:
+    people = door(24, lambda n: 0.0 if n == 22 else 200.0, lambda n: 0.0)
+    found = watch(ODD, samples(people, every=300, quantity="people"))
+    assert 22 * DAY + 8 * HOUR < (found[0].until - MONDAY) / SECOND < 22 * DAY + 11 * HOUR
+    assert found[-1].ends
+
+
 def test_it_says_nothing_before_it_has_learned() -> None:
     tuesday = 8 * DAY + 10 * HOUR
     people = market(10, lambda t: 80.0 if tuesday < t < tuesday + 3 * HOUR else 0.0)
