@@ -24,10 +24,10 @@ UNSEEN_SEEDS: Final = range(20_001, 21_000)
 SEEDS: Final = {"fit": FIT_SEEDS, "score": SCORE_SEEDS, "unseen": UNSEEN_SEEDS}
 COUNTS: Final[Mapping[str, int]] = {
     "shore": 22, "water": 12, "square": 32, "weeks": 3, "rounds": 32, "fence": 22, "radio": 24, "help": 26,
-    "forgery": 24, "yesterday": 8, "flood": 12, "gauges": 4,
+    "forgery": 24, "yesterday": 8, "flood": 12, "gauges": 4, "rhythm": 6,
 }  # fmt: skip
 """How many worlds of each chapter: for 200 incidents or more of each detector."""
-UNHEARD: Final = frozenset({"gauges", "weeks"})
+UNHEARD: Final = frozenset({"gauges", "rhythm", "weeks"})
 """Chapters of weeks, without ``silence``: it looks at all devices every ten seconds, which would cost half of all the
 time, and its own chapters are others."""
 QUICK: Final = 10  # one world in so many
@@ -58,7 +58,7 @@ def worlds(seeds: range, chapters: Sequence[str] | None = None, *, quick: bool =
     chosen = {name: count for name, count in COUNTS.items() if chapters is None or name in chapters}
     if chapters and (unknown := set(chapters) - set(chosen)):
         raise SystemExit(f"unknown chapter {sorted(unknown)[0]!r}: expected some of {', '.join(COUNTS)}")
-    long = ("weeks", "gauges", "rounds", "yesterday")
+    long = ("weeks", "gauges", "rhythm", "rounds", "yesterday")
     order = sorted(chosen, key=lambda name: (name not in long, name))
     return [
         World(name, seed)

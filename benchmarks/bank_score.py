@@ -25,7 +25,7 @@ CAUSES: Final[Mapping[str, frozenset[str]]] = {
     "silence": frozenset({"silence", "outage", "battery"}),
     "sos": frozenset({"sos", "collapse"}),
     "spoofed_track": frozenset({"jump", "frozen", "carried_double", "replay"}),
-    "hazard": frozenset({"high_water", "fast_rise", "smoke", "stuck_sensor", "level_shift"}),
+    "hazard": frozenset({"high_water", "low_water", "fast_rise", "smoke", "stuck_sensor", "level_shift", "unusual"}),
 }
 """Detector → the incidents (of :mod:`simulators.truth`) that it is there for."""
 JUSTIFIED: Final[Mapping[str, frozenset[str]]] = {

@@ -17,6 +17,8 @@ INCIDENTS: Final = {
     "sos": "a patroller is in trouble and has pressed the button: until helped or able to go on",
     "silence": "a terminal is dead (broken, empty, switched off) and sends nothing",
     "high_water": "the water stands above its usual level by the amount in the note",
+    "low_water": "the water stands below its usual level by the amount in the note",
+    "unusual": "many more people are at a door, or far fewer, than there ever are at that hour of the week",
     "smoke": "something burns near a smoke sensor",
     "rush": "people pour into a place within minutes, many times faster than it usually fills",
     "gathering": "many more people are in a place than there ever are at that hour of the week, though it holds them",
@@ -60,6 +62,9 @@ HARMLESS: Final = {
     "spike": "one wild value, as when a sensor is cleaned",
     "storm": "wind and rain move the water to and fro, more than usual",
     "swell": "the water stands higher than usual, but below the mark",
+    "ebb": "the water stands lower than usual, but above the mark for low water",
+    "gap": "a sensor's samples are lost for a while",
+    "noise": "a counter miscounts for some hours, up and down",
     "set_right": "a sensor that was off is set right again: its values jump back",
 }
 

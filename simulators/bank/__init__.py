@@ -16,6 +16,7 @@ from simulators.bank.forgery import forgery, yesterday
 from simulators.bank.gauges import flood, gauges
 from simulators.bank.help import help_called
 from simulators.bank.radio import radio
+from simulators.bank.rhythm import rhythm
 from simulators.bank.rounds import rounds_day
 from simulators.bank.shore import shore
 from simulators.bank.square import square, weeks
@@ -29,6 +30,7 @@ CHAPTERS: Final[Mapping[str, Callable[[SiteFolder, int], Played]]] = {
     "gauges": gauges,
     "help": help_called,
     "radio": radio,
+    "rhythm": rhythm,
     "rounds": rounds_day,
     "shore": shore,
     "square": square,

@@ -41,47 +41,50 @@ class Gauge:
 
 def gauges(folder: SiteFolder, seed: int) -> Played:
     """Twenty-seven days of ten sensors that send every five minutes; in the first two weeks nothing happens."""
-    stage = _stage("gauges", folder, seed, 27 * DAY)
+    stage = long_stage("gauges", folder, seed, 27 * DAY)
     for number in range(10):
-        gauge = _gauge(stage, number, "water_level" if number < 7 else "smoke", 300.0)
+        gauge = gauge_of(stage, number, "water_level" if number < 7 else "smoke", 300.0)
         if gauge.quantity == "water_level":
             story = gauge.draw.sample((_slow_high, _fast, _stuck, _shift, _slow_high, _stuck, _shift), 3)
-            for happening in (*story, _nearly, _spikes, _storm, _spikes):
+            for happening in (*story, _nearly, spikes, _storm, spikes):
                 happening(stage, gauge, 15 * DAY, 26.5 * DAY)
         else:
             _fire(stage, gauge, 15 * DAY, 26 * DAY, 1_500.0)
             _stuck(stage, gauge, 15 * DAY, 26 * DAY)
-            _spikes(stage, gauge, DAY, 26 * DAY)
+            spikes(stage, gauge, DAY, 26 * DAY)
     return stage.play()
 
 
 def flood(folder: SiteFolder, seed: int) -> Played:
     """Ten hours of ten sensors that send every minute."""
-    stage = _stage("flood", folder, seed, 10 * HOUR)
+    stage = long_stage("flood", folder, seed, 10 * HOUR)
     for number in range(10):
-        gauge = _gauge(stage, number, "water_level" if number < 6 else "smoke", 60.0)
+        gauge = gauge_of(stage, number, "water_level" if number < 6 else "smoke", 60.0)
         if gauge.quantity == "water_level":
             happening = gauge.draw.choice((_high, _high, _fast, _fast, _nearly, _storm))
             happening(stage, gauge, 2.5 * HOUR, 9.5 * HOUR)
         elif gauge.draw.random() < 0.7:
             _fire(stage, gauge, 1.5 * HOUR, 9 * HOUR, 0.0)
-        _spikes(stage, gauge, HOUR, 9.5 * HOUR)
+        spikes(stage, gauge, HOUR, 9.5 * HOUR)
     return stage.play()
 
 
-def _stage(chapter: str, folder: SiteFolder, seed: int, lasts: float) -> Stage:
+def long_stage(chapter: str, folder: SiteFolder, seed: int, lasts: float) -> Stage:
+    """A chapter that begins at midnight of some day of the year."""
     start = FIRST + random.Random(name_key(seed, chapter)).randrange(300) * int(DAY) * SECOND  # noqa: S311
     return Stage(chapter, folder, seed, lasts, start)
 
 
-def _gauge(stage: Stage, number: int, quantity: str, every: float) -> Gauge:
-    """A sensor on the bank (or in the town) with its marks, and its messages."""
+def gauge_of(stage: Stage, number: int, quantity: str, every: float, *, low: bool = False) -> Gauge:
+    """A sensor on the bank (or in the town) with its marks, with ``low`` those for low water too; and its messages."""
     draw = stage.dice("gauge", number)
     pattern = next(d for d in stage.folder.devices if d.kind == "sensor" and d.properties.get("quantity") == quantity)
     usual = round(LEVEL + draw.uniform(-1.5, 1.5), 2) if quantity == "water_level" else 0.0
     marks: dict[str, Any] = {"quantity": quantity}
     if quantity == "water_level":
         marks |= {"normal": usual, "warn": round(usual + WARN, 2), "alarm": round(usual + ALARM, 2), "rise": RISE}
+        if low:
+            marks |= {"low_warn": round(usual - WARN, 2), "low_alarm": round(usual - ALARM, 2)}
     else:
         marks |= {"warn": SMOKY[0], "alarm": SMOKY[1]}
     device = replace(
@@ -136,7 +139,7 @@ def _drift(stage: Stage, gauge: Gauge, at: Floats) -> Floats:
 
 
 # ── What happens ────────────────────────────────────────────────────────────────────────────────────────────────────
-def _free(gauge: Gauge, since: float, until: float, lasts: float, rest: float) -> float | None:
+def free(gauge: Gauge, since: float, until: float, lasts: float, rest: float) -> float | None:
     """When something can begin that goes on for so long, with quiet before and after it."""
     for _ in range(60):
         begin = gauge.draw.uniform(since, max(since, until - lasts))
@@ -146,11 +149,13 @@ def _free(gauge: Gauge, since: float, until: float, lasts: float, rest: float) -
     return None
 
 
-def _spot(stage: Stage, gauge: Gauge) -> Spot:
+def spot_of(stage: Stage, gauge: Gauge) -> Spot:
+    """Where it stands."""
     return stage.ground.frame.spot(gauge.device.lon, gauge.device.lat)
 
 
-def _wave(begin: float, rise: float, holds: float, falls: float, size: float) -> Callable[[Floats], Floats]:
+def wave(begin: float, rise: float, holds: float, falls: float, size: float) -> Callable[[Floats], Floats]:
+    """Something that comes to ``size`` within ``rise`` s, stays and goes."""
     knots = np.cumsum([begin, rise, holds, falls])
     return lambda at: np.asarray(np.interp(at, knots, [0.0, size, size, 0.0]))
 
@@ -160,12 +165,12 @@ def _water(
 ) -> None:
     """The water rises and falls again."""
     rise, holds, falls = times
-    begin = _free(gauge, since, until, rise + holds + falls, 6 * HOUR if stage.seconds > DAY else HOUR)
+    begin = free(gauge, since, until, rise + holds + falls, 6 * HOUR if stage.seconds > DAY else HOUR)
     if begin is None:
         return
-    gauge.adds.append(_wave(begin, rise, holds, falls, size))
+    gauge.adds.append(wave(begin, rise, holds, falls, size))
     note = f"the water rises by {size:.2f} m in {rise / 60:.0f} min"
-    code, spot, end = gauge.device.code, _spot(stage, gauge), begin + rise + holds + falls
+    code, spot, end = gauge.device.code, spot_of(stage, gauge), begin + rise + holds + falls
     span = (begin, begin + rise if kind == "fast_rise" else end)
     stage.mark(kind, *span, spot, subject=code, note=note)
     if kind == "high_water" and size / rise * HOUR > RISE:
@@ -207,7 +212,7 @@ def _nearly(stage: Stage, gauge: Gauge, since: float, until: float) -> None:
 def _stuck(stage: Stage, gauge: Gauge, since: float, until: float) -> None:
     """Mud, ice, a hung program: the same digits for hours or days."""
     lasts = gauge.draw.uniform(8, 48) * HOUR
-    begin = _free(gauge, since, until, lasts, 3 * HOUR)
+    begin = free(gauge, since, until, lasts, 3 * HOUR)
     if begin is None:
         return
 
@@ -219,18 +224,18 @@ def _stuck(stage: Stage, gauge: Gauge, since: float, until: float) -> None:
         return value
 
     gauge.spoils.append(spoil)
-    stage.mark("stuck_sensor", begin, begin + lasts, _spot(stage, gauge), subject=gauge.device.code, note="no change")
+    stage.mark("stuck_sensor", begin, begin + lasts, spot_of(stage, gauge), subject=gauge.device.code, note="no change")
 
 
 def _shift(stage: Stage, gauge: Gauge, since: float, until: float) -> None:
     """Somebody has knocked the gauge: everything is off by as much, till it is set right."""
     lasts = gauge.draw.uniform(20, 60) * HOUR
-    begin = _free(gauge, since, until, lasts, 6 * HOUR)
+    begin = free(gauge, since, until, lasts, 6 * HOUR)
     if begin is None:
         return
     size = gauge.draw.choice((-1.0, 1.0)) * gauge.draw.uniform(0.12, 0.35)
     gauge.spoils.append(lambda at, value: np.where((at >= begin) & (at < begin + lasts), value + size, value))
-    spot, note = _spot(stage, gauge), f"all values {size:+.2f} m"
+    spot, note = spot_of(stage, gauge), f"all values {size:+.2f} m"
     stage.mark("level_shift", begin, begin + lasts, spot, subject=gauge.device.code, note=note)
     right = begin + lasts
     stage.mark("set_right", right, right + 6 * HOUR, spot, subject=gauge.device.code, note="the gauge is set right")
@@ -240,31 +245,31 @@ def _fire(stage: Stage, gauge: Gauge, since: float, until: float, longer: float)
     """Something burns near a smoke detector."""
     draw = gauge.draw
     rise, holds = draw.uniform(40, 180), draw.uniform(240, 900) + longer
-    begin = _free(gauge, since, until, rise + holds + 300, HOUR)
+    begin = free(gauge, since, until, rise + holds + 300, HOUR)
     if begin is None:
         return
-    gauge.adds.append(_wave(begin, rise, holds, 300.0, draw.uniform(4.0, 9.0)))
-    spot = _spot(stage, gauge)
+    gauge.adds.append(wave(begin, rise, holds, 300.0, draw.uniform(4.0, 9.0)))
+    spot = spot_of(stage, gauge)
     stage.mark("smoke", begin, begin + rise + holds + 200, spot, subject=gauge.device.code, note="something burns")
 
 
-def _spikes(stage: Stage, gauge: Gauge, since: float, until: float) -> None:
+def spikes(stage: Stage, gauge: Gauge, since: float, until: float) -> None:
     """The gauge is cleaned: a wild value or two."""
     count = gauge.draw.choice((1, 1, 2)) if gauge.quantity == "water_level" else 1
-    begin = _free(gauge, since, until, count * gauge.every, HOUR)
+    begin = free(gauge, since, until, count * gauge.every, HOUR)
     if begin is None:
         return
     wild = gauge.draw.choice((0.0, gauge.usual + 2.0, gauge.usual - 1.0)) if gauge.quantity == "water_level" else 6.0
     end = begin + count * gauge.every
     gauge.spoils.append(lambda at, value: np.where((at >= begin) & (at < end), wild, value))
-    stage.mark("spike", begin, end, _spot(stage, gauge), subject=gauge.device.code, note=f"{count} wild values")
+    stage.mark("spike", begin, end, spot_of(stage, gauge), subject=gauge.device.code, note=f"{count} wild values")
 
 
 def _storm(stage: Stage, gauge: Gauge, since: float, until: float) -> None:
     """The wind rocks the lake more than usual."""
     lasts = gauge.draw.uniform(1.5, 4.0) * HOUR
-    begin = _free(gauge, since, until, lasts, HOUR)
+    begin = free(gauge, since, until, lasts, HOUR)
     if begin is not None:
         gauge.storms.append((begin, begin + lasts, gauge.draw.uniform(2.0, 3.5)))
-        spot = _spot(stage, gauge)
+        spot = spot_of(stage, gauge)
         stage.mark("storm", begin, begin + lasts, spot, subject=gauge.device.code, note="the wind rocks the lake")

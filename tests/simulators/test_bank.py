@@ -25,7 +25,7 @@ from simulators.bank.stage import Played, stretch
 from simulators.chance import dice
 from simulators.truth import HARMLESS, INCIDENTS, Episode
 
-QUICK = sorted(set(CHAPTERS) - {"rounds", "gauges", "shore", "weeks", "yesterday"})
+QUICK = sorted(set(CHAPTERS) - {"rounds", "gauges", "rhythm", "shore", "weeks", "yesterday"})
 
 
 @dataclass(frozen=True)
@@ -179,6 +179,23 @@ def test_sensors_show_what_happens_to_them(see: Any, shijiu: SiteFolder) -> None
         assert max(seen.values(episode.subject, episode.since, episode.until)) > device.properties["warn"]
     for episode in seen.of("spike"):
         assert episode.until - episode.since <= 600 * SECOND
+
+
+def test_what_has_a_rhythm_departs_from_it_as_labelled(see: Any) -> None:
+    seen = see("rhythm")
+    week = 7 * 24 * 3600 * SECOND
+    assert len(seen.of("unusual")) >= 12
+    for episode in seen.of("unusual"):
+        now = np.median(seen.values(episode.subject, episode.since, episode.until))
+        before = np.median(seen.values(episode.subject, episode.since - week, episode.until - week))
+        more = episode.note.endswith("more than usual")
+        assert now - before > 0.5 * float(episode.note.split()[0]) if more else now < 0.4 * before, episode
+    for episode in seen.of("low_water", "ebb"):
+        device = next(d for d in seen.played.folder.devices if d.code == episode.subject)
+        least = min(np.convolve(seen.values(episode.subject, episode.since, episode.until), np.ones(3) / 3, "valid"))
+        assert (least < device.properties["low_warn"]) == (episode.kind == "low_water"), episode
+    for episode in seen.of("gap"):
+        assert not seen.values(episode.subject, episode.since, episode.until)
 
 
 def test_counts_of_a_place_with_two_cameras(see: Any) -> None:
