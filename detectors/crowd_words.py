@@ -47,19 +47,26 @@ def ended(zone: Zone, told: Told) -> Sentence:
     )
 
 
+def _reached(is_now: bool) -> Sentence:
+    """How the limit stands to a place that is too full until enough people have left."""
+    return Sentence("达到", "") if is_now else Sentence("尚未散去，曾达到", "still ")
+
+
 def _capacity(zone: Zone, n: Mapping[str, float]) -> Sentence:
-    limit = f"{n['limit_load'] * zone.capacity:.0f}"
+    most = n["limit_load"] * zone.capacity
+    reached = _reached(n["people"] >= most)
     return Sentence(
-        f"约{n['people']:.0f}人，达到上限{limit}人（容量{zone.capacity}人）",
-        f"about {n['people']:.0f} people (limit {limit}, capacity {zone.capacity})",
+        f"约{n['people']:.0f}人，{reached.zh}上限{most:.0f}人（容量{zone.capacity}人）",
+        f"{reached.en}about {n['people']:.0f} people (limit {most:.0f}, capacity {zone.capacity})",
     )
 
 
 def _density(zone: Zone, n: Mapping[str, float]) -> Sentence:
     density, limit = f"{n['density_per_m2']:.2g}", f"{n['limit_density']:g}"
+    reached = _reached(n["density_per_m2"] >= n["limit_density"])
     return Sentence(
-        f"约{n['people']:.0f}人，平均每平方米{density}人，达到阈值每平方米{limit}人，有拥挤踩踏危险",
-        f"about {n['people']:.0f} people, {density} per square metre on average (limit {limit}: danger of a crush),",
+        f"约{n['people']:.0f}人，平均每平方米{density}人，{reached.zh}阈值每平方米{limit}人，有拥挤踩踏危险",
+        f"{reached.en}about {n['people']:.0f} people, {density} per square metre on average (limit {limit}: danger of a crush),",
     )
 
 

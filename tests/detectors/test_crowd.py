@@ -54,6 +54,13 @@ def test_what_an_officer_reads(lake: Any) -> None:
     assert [f["properties"]["camera"] for f in found.evidence["geojson"]["features"]] == ["C3"]
 
 
+def test_while_people_leave_it_is_not_said_that_they_reach_the_limit(lake: Any) -> None:
+    watched = lake.watch(CROWD, sightings=counts(lake, lambda t: 130 if t < 100 else 95, 0, 200))
+    found = next(f for f in watched if f.evidence["numbers"]["people"] == 95 and not f.ends)
+    assert found.sentence.zh.startswith("集镇广场：约95人，尚未散去，曾达到上限100人（容量100人），")
+    assert found.sentence.en.startswith("Market square: still about 95 people (limit 100, capacity 100) for ")
+
+
 def test_a_spike_shorter_than_sustain_is_nothing(lake: Any) -> None:
     assert lake.watch(CROWD, sightings=counts(lake, lambda t: 150 if 100 < t < 150 else 60, 0, 400)) == []
 
