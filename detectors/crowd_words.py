@@ -66,7 +66,8 @@ def _density(zone: Zone, n: Mapping[str, float]) -> Sentence:
     reached = _reached(n["density_per_m2"] >= n["limit_density"])
     return Sentence(
         f"约{n['people']:.0f}人，平均每平方米{density}人，{reached.zh}阈值每平方米{limit}人，有拥挤踩踏危险",
-        f"{reached.en}about {n['people']:.0f} people, {density} per square metre on average (limit {limit}: danger of a crush),",
+        f"{reached.en}about {n['people']:.0f} people, {density} per square metre on average"
+        f" (limit {limit}: danger of a crush),",
     )
 
 
