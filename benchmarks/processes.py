@@ -41,9 +41,9 @@ def cpu_of_family(pid: int) -> float:
 
 
 def memory(pid: int) -> dict[str, float]:
-    """Resident MB now and at the most."""
+    """Resident MB now and at the most; 0 of a process that has ended and was not waited for yet."""
     lines = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
-    return {name: int(lines[key].split()[0]) / 1024 for name, key in (("now", "VmRSS"), ("most", "VmHWM"))}
+    return {name: int(lines.get(key, "0 kB").split()[0]) / 1024 for name, key in (("now", "VmRSS"), ("most", "VmHWM"))}
 
 
 def python(module: str, *words: object) -> subprocess.Popen[str]:

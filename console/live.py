@@ -203,6 +203,8 @@ class Live:
         self._hearing.set()
         if kind == "positions":
             self._moved.set()
+        elif kind == "caught_up":  # received long ago perhaps, so that no frame would ask for it
+            self._resync()
         elif kind == "site":
             self._feed.site_changed()
             self._resync()

@@ -184,7 +184,6 @@ class Pipeline:
                         self.record_ack,
                         self._positions,
                         packed=work.packed,
-                        again=doubtful,
                     )
             except REFUSED:
                 raise

@@ -28,6 +28,7 @@ from server.fold import KINDS, Fold, Found, LateGroup, Watcher, last_received
 from server.refill import Behind, Refill, tiers
 from server.waiting import AlreadyRead, Waiting, joined
 from store.casebook import record_findings
+from store.positions import catch_up
 from store.readings import mark_suspects
 from store.stretches import (
     first_after,
@@ -146,6 +147,7 @@ class Watch:
         self._read = AlreadyRead(min(_now() - SECOND, self.batches.oldest_received()))
         found, later = list[Found](), list[list[Rule]]()
         async with self.pool.connection() as conn:
+            await catch_up(conn)  # what lags behind its fixes would look as if it had been quiet
             newest = await newest_received(conn)
             if newest is None:
                 self._fold = Fold(self._site, self._rules)

@@ -29,7 +29,6 @@ from server.shards import Shard
 from server.watch import Watch
 from store.casebook import record_arrivals, record_command_ack, reoffer
 from store.heat import count_hours
-from store.positions import catch_up
 from store.readings import apply_retention
 from store.supervision import remind_and_supervise
 
@@ -98,7 +97,6 @@ class Worker:
         }
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._watch.run(), name="watch")
-            tasks.create_task(self._catch_up(), name="last positions")
             tasks.create_task(self._pipeline.run(), name="pipeline")
             tasks.create_task(deliver(self._pool, channels), name="deliver")
             tasks.create_task(self._notice_arrivals(), name="arrivals")
@@ -136,19 +134,6 @@ class Worker:
 
     async def _hand_on(self, batch: Batch) -> None:
         await self._watch.batches.put(batch)
-
-    async def _catch_up(self) -> None:
-        """Move the last positions that an earlier process left behind its fixes."""
-        while True:
-            try:
-                async with self._pool.connection() as conn:
-                    moved = await catch_up(conn)
-            except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
-                log.warning("last_positions_wait_for_database", error=str(error).strip())
-                await asyncio.sleep(ARRIVALS_EVERY)
-            else:
-                log.info("last_positions_caught_up", moved=moved)
-                return
 
     async def _notice_arrivals(self) -> None:
         """Write arrivals into the timelines, and offer orders that nobody takes to the next terminal."""

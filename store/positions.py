@@ -1,25 +1,27 @@
 """Last positions: the newest fix with a place of each device, kept beside the fixes.
 
-To move one costs the server half as much as to store a fix. Where a device reports several times a second, or many
-batches are waiting, they are moved once a second for all of these. A process that is killed meanwhile may leave some
-behind; :func:`catch_up` moves those.
+To move one costs the server half as much as to store a fix. While messages wait they are therefore moved once a second
+for all batches of it. A process that ends meanwhile leaves some behind; :func:`catch_up` moves those.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from typing import Final
 
 import numpy as np
 from psycopg import AsyncConnection
 
 from devices.readings import FIX, Flag, Rows, rows
+from devices.site import moment
 from store.copy_in import COLUMNS, array
 from store.database import announce
 
 EVERY: Final = 1.0
 """Seconds that a position may wait while more readings are there."""
+WITHIN: Final = timedelta(days=2)
 _ALARM: Final = int(Flag.SOS | Flag.MAN_DOWN)
 _NO_POSITION: Final = int(Flag.NO_POSITION)  # 16 in the SQL below
 
@@ -46,20 +48,24 @@ ON CONFLICT (device) DO UPDATE SET
     flags = excluded.flags | CASE excluded.at WHEN p.at THEN p.flags & 64::int2 ELSE 0::int2 END
 WHERE excluded.at >= p.at"""
 _ADD_NEWEST: Final = _ADD % _NEWEST
-_ADD_SUSPECTS: Final = (
+_ADD_STORED: Final = (
     _ADD
     % b"""(
     SELECT DISTINCT ON (f.device) f.* FROM fixes f
     JOIN unnest(%(device)s::int4[], %(at)s::timestamptz[]) AS s (device, at) USING (device, at)
     WHERE f.at BETWEEN %(first)s AND %(last)s AND flags & 16 = 0 ORDER BY f.device, f.at DESC
-) AS suspect"""
+) AS stored"""
 )
+# Sorted at the end, so that no row is locked before all have been looked at, and writers lock in the same order. The
+# bound is for devices that never sent a fix, who would else be looked for in every day that is stored.
 _ADD_LEFT_BEHIND: Final = (
     _ADD
     % b"""(
     SELECT f.* FROM devices d LEFT JOIN last_positions l ON l.device = d.id, LATERAL (
         SELECT * FROM fixes
-        WHERE device = d.id AND at > coalesce(l.at, '-infinity') AND flags & 16 = 0 ORDER BY at DESC LIMIT 1) AS f
+        WHERE device = d.id AND at > coalesce(l.at, '-infinity') AND at > now() - %(within)s AND flags & 16 = 0
+        ORDER BY at DESC LIMIT 1) AS f
+    ORDER BY d.id
 ) AS newer"""
 )
 
@@ -68,8 +74,7 @@ class Positions:
     """When last positions are moved: with each batch, but at most once in :data:`EVERY` while there is ``more``.
 
     Attributes:
-        owed: rows of FIX that are stored and not moved yet, the newest of each device. Whoever calls :meth:`move` sets
-            it to what that returned once the transaction is committed.
+        owed: rows of FIX that are stored and not moved yet, the newest of each device.
     """
 
     def __init__(self, more: Callable[[], bool] = lambda: False) -> None:
@@ -79,37 +84,60 @@ class Positions:
         self._moved = 0.0  # monotonic
 
     async def move(self, conn: AsyncConnection, fixes: Rows) -> Rows:
-        """In the transaction that stores ``fixes``: move last positions, if it is time. What is then owed.
+        """In the transaction that stores ``fixes``: move last positions, if it is time. What is owed once that is
+        committed, for :meth:`committed`.
 
         A call for help is never kept waiting.
         """
-        placed = fixes[fixes["flags"] & _NO_POSITION == 0]
-        due = np.concatenate([self.owed, placed])
-        due = due[np.lexsort((due["at"], due["device"]))]
-        due = due[np.append(due["device"][1:] != due["device"][:-1], True)] if len(due) else due
-        now = time.monotonic()
-        if not len(due) or (now - self._moved < EVERY and self._more() and not (placed["flags"] & _ALARM).any()):
+        due = _newest(np.concatenate([self.owed, fixes]))
+        waits = time.monotonic() - self._moved < EVERY and self._more() and not (fixes["flags"] & _ALARM).any()
+        if not len(due) or waits:
             return due
         columns = [array(due, c) for c in COLUMNS]
         moved = await conn.execute(_MOVE, columns)
         if moved.rowcount < len(due):  # one is a device's first, or late; an upsert of all costs a fifth more
             await conn.execute(_ADD_NEWEST, columns)
         await announce(conn, kind="positions")
-        self._moved = now
         return rows(FIX)
 
-
-async def move_to_suspects(conn: AsyncConnection, values: Mapping[str, object]) -> None:
-    """Let last positions be these stored fixes where none is newer: they were marked after they were stored.
-
-    ``values``: device and at, lists of ids and moments, and the first and the last of these.
-    """
-    await conn.execute(_ADD_SUSPECTS, values)
+    def committed(self, owed: Rows) -> None:
+        """The transaction of :meth:`move` is committed, with this still owed."""
+        self.owed = owed
+        if not len(owed):
+            self._moved = time.monotonic()
 
 
-async def catch_up(conn: AsyncConnection) -> int:
-    """Move the last positions that a killed process left behind its fixes; how many."""
-    moved = (await conn.execute(_ADD_LEFT_BEHIND)).rowcount
-    if moved:
+def _newest(fixes: Rows) -> Rows:
+    """Of those with a place the newest of each device, the last of equals; ordered by device."""
+    placed = fixes[fixes["flags"] & _NO_POSITION == 0]
+    placed = placed[np.lexsort((placed["at"], placed["device"]))]
+    last = np.ones(len(placed), bool)
+    last[:-1] = placed["device"][1:] != placed["device"][:-1]
+    newest: Rows = placed[last]
+    return newest
+
+
+async def move_to_known(conn: AsyncConnection, fixes: Rows) -> None:
+    """Let last positions be the stored fixes of the same devices and moments, where none is newer: of a batch that may
+    have been stored before by who was killed in the middle of it."""
+    newest = _newest(fixes)
+    await move_to_stored(conn, newest["device"].tolist(), [moment(at) for at in newest["at"].tolist()])
+
+
+async def move_to_stored(conn: AsyncConnection, device: Sequence[int], at: Sequence[datetime]) -> None:
+    """Let last positions be these stored fixes, named by device id and time, where none is newer."""
+    if at:
+        await conn.execute(_ADD_STORED, {"device": device, "at": at, "first": min(at), "last": max(at)})
         await announce(conn, kind="positions")
+
+
+async def catch_up(conn: AsyncConnection, within: timedelta = WITHIN) -> int:
+    """Move the last positions that are behind the fixes ``within`` this time, in a transaction of its own; how many.
+
+    Rows stay locked until its end, and a writer waits for them.
+    """
+    async with conn.transaction():
+        moved = (await conn.execute(_ADD_LEFT_BEHIND, {"within": within})).rowcount
+        if moved:
+            await announce(conn, kind="caught_up")
     return moved

@@ -19,7 +19,7 @@ from devices.readings import FIX, CommandAck, Flag, Rows, rows
 from devices.site import moment
 from store.copy_in import COLUMNS, array, payload
 from store.heat import mark_late
-from store.positions import Positions, move_to_suspects
+from store.positions import Positions, move_to_known, move_to_stored
 from store.rejects import Reject, StoredReject, get_reject, list_rejects, mark_replayed, write_rejects
 from store.retention import Removed, apply_retention
 from store.stretches import StretchTooLong, last_positions, newest_received, stretch, stretches, track
@@ -94,10 +94,9 @@ async def mark_suspects(conn: AsyncConnection, suspects: Iterable[tuple[int, int
     """Flag fixes, named by (device id, at in UTC µs), that a detector does not believe. They stay as they are."""
     named = sorted(set(suspects))
     if named:
-        at = [moment(at) for _, at in named]
-        values = {"device": [device for device, _ in named], "at": at, "first": min(at), "last": max(at)}
-        await conn.execute(_SUSPECT, values)
-        await move_to_suspects(conn, values)
+        device, at = [device for device, _ in named], [moment(at) for _, at in named]
+        await conn.execute(_SUSPECT, {"device": device, "at": at, "first": min(at), "last": max(at)})
+        await move_to_stored(conn, device, at)
 
 
 async def write_batch(
@@ -111,14 +110,13 @@ async def write_batch(
     positions: Positions | None = None,
     *,
     packed: bytes | None = None,
-    again: bool = False,
 ) -> Batch:
     """Store everything in one transaction (a savepoint inside the caller's) and announce it to the listeners.
 
     Returns what is new: without what was stored before, and a stored fix again where an alarm was added to it. Arrays
     are of the dtypes in :mod:`devices.readings` with places in WGS-84; ``device`` is the id. ``positions`` says when
     the last positions are moved, at once unless given. ``packed`` is :func:`payload` of ``fixes``, which are then as
-    :func:`one_per_key` leaves them. ``again``: an earlier attempt may have been committed.
+    :func:`one_per_key` leaves them.
 
     Raises:
         psycopg.DataError, UnicodeError: a value that PostgreSQL cannot hold; nothing was stored.
@@ -136,7 +134,9 @@ async def write_batch(
         return fixes
 
     async def merge_fixes() -> Rows:
-        return await _merge_fixes(conn, fixes)
+        new = await _merge_fixes(conn, fixes)
+        await move_to_known(conn, fixes)
+        return new
 
     async def write(write_fixes: Callable[[], Awaitable[Rows]]) -> Batch:
         async with conn.transaction():
@@ -146,12 +146,12 @@ async def write_batch(
                 await _write_texts(conn, _SAMPLES, samples),
             )
             await mark_late(conn, new.fixes, time.time_ns() // 1000)
-            owed = await positions.move(conn, fixes if again else new.fixes)
+            owed = await positions.move(conn, new.fixes)
             await write_rejects(conn, rejects)
             if record_ack is not None:
                 for ack in acks:
                     await record_ack(conn, ack)
-        positions.owed = owed  # committed
+        positions.committed(owed)
         return new
 
     try:

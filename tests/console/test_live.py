@@ -23,6 +23,7 @@ from alerts.case import Actor
 from console.app import ConsoleServer
 from store.casebook import act
 from store.database import announce
+from store.positions import catch_up
 
 Find = Callable[..., Awaitable[Alert]]
 Move = Callable[..., Awaitable[None]]
@@ -184,6 +185,21 @@ async def test_a_changed_site_is_read_again(watch: Open, client: Any, pool: Pool
         async with pool.connection() as conn:
             await conn.execute("UPDATE site_facts SET value = '\"测试县\"' WHERE key = 'name'")
             await announce(conn, kind="site")
+        await stream.next("resync")
+
+
+async def test_positions_of_long_ago_that_are_moved_only_now_mean_resync(watch: Open, pool: Pool) -> None:
+    async with pool.connection() as conn:
+        await conn.execute("CREATE TEMP TABLE one AS SELECT id FROM devices WHERE kind = 'terminal' LIMIT 1")
+        await conn.execute("DELETE FROM last_positions WHERE device IN (SELECT id FROM one)")
+        await conn.execute(
+            "INSERT INTO fixes SELECT id, now() - interval '1 hour', now() - interval '1 hour',"
+            " 118.9, 31.4, 0, 0, 5, 80, 0 FROM one"
+        )
+        await conn.execute("DROP TABLE one")
+    async with watch("operator") as stream:
+        async with pool.connection() as conn:
+            assert await catch_up(conn) >= 1
         await stream.next("resync")
 
 

@@ -22,6 +22,7 @@ from devices.site_folder import read_folder
 from server.fold import Fold, Found
 from server.refill import Behind, tiers
 from server.watch import Watch
+from store.positions import Positions
 from store.readings import write_batch
 from store.registry import load_duty, load_rules, load_site, save_site
 
@@ -137,3 +138,36 @@ def test_rules_that_remember_fixes_for_long_come_later(ground: tuple[Site, list[
         {"forged_track", "patrol_gap", "route"},
     ]
     assert [len(part) for part in tiers([rule for rule in ground[1] if rule.code == "sos"])] == [1]
+
+
+async def test_a_last_position_left_behind_by_a_killed_worker_does_not_cut_a_visit(
+    pool: AsyncConnectionPool, ground: tuple[Site, list[Rule], DutyMatrix]
+) -> None:
+    """What looks as if it had been quiet for hours would have left its zone."""
+    site, now, hours = ground[0], time.time_ns() // 1000, 4 * 3600 * SECOND
+    zone, device, other = site.zones_of("patrol")[0], site.registry.resolve("T003"), site.registry.resolve("T004")
+    assert device is not None
+    assert other is not None
+    x, y = zone.geometry.representative_point().coords[0]
+    begin = now - hours
+
+    def fixes(who: int, first: int, last: int) -> Rows:
+        every = [(who, begin + n * 15 * SECOND, now, x, y, 0.1, 0.0, 5.0, 80.0, 0) for n in range(first, last)]
+        return rows(FIX, every)
+
+    async with pool.connection() as conn:
+        await store(conn, fixes(device.id, 0, 10))
+        entered = "INSERT INTO visits VALUES (%s, %s, to_timestamp(%s), NULL)"
+        await conn.execute(entered, (device.id, zone.code, begin / SECOND))
+        await store(conn, fixes(other.id, 950, 951))
+        owing = Positions(more=lambda: True)
+        owing.committed(rows(FIX))
+        none = Batch().sightings, Batch().samples
+        await write_batch(conn, fixes(device.id, 10, 950), *none, positions=owing)  # and then it is killed
+        assert len(owing.owed)
+    await Watch(pool, *ground, listening=lambda: False).prime()
+    async with pool.connection() as conn:
+        found = await conn.execute(
+            "SELECT count(*) FROM visits WHERE (device, zone) = (%s, %s)", (device.id, zone.code)
+        )
+        assert await found.fetchone() == (1,)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,7 @@ from store.readings import last_positions, mark_suspects, write_batch
 
 T0 = 1_732_230_000 * SECOND
 SUSPECT = int(Flag.SUSPECT)
+ALL = timedelta(days=36_500)
 
 
 def fix(device: int = 1, seconds: int = 0, *, lon: float = 118.88, flags: int = 0) -> Any:
@@ -42,10 +45,10 @@ class Bench:
         self.conn, self.waiting = conn, True
         self.positions = Positions(more=lambda: self.waiting)
 
-    async def write(self, *fixes: Any, more: bool = True, again: bool = False) -> None:
+    async def write(self, *fixes: Any, more: bool = True) -> None:
         self.waiting = more
         none = rows(SIGHTING), rows(SAMPLE)
-        await write_batch(self.conn, rows(FIX, list(fixes)), *none, positions=self.positions, again=again)
+        await write_batch(self.conn, rows(FIX, list(fixes)), *none, positions=self.positions)
 
     async def last(self) -> dict[int, tuple[int, float, int]]:
         """By device: seconds, longitude, flags."""
@@ -102,13 +105,17 @@ async def test_a_batch_that_is_not_stored_owes_nothing_and_what_was_owed_stays(b
     assert await bench.last() == {1: (5, 118.88, 0)}
 
 
-async def test_an_attempt_that_may_have_been_committed_is_moved_for(bench: Bench) -> None:
-    await bench.write(fix(1, 5))
-    bench.positions.owed = rows(FIX)  # as if the connection had broken at the commit
-    await bench.write(fix(1, 5), more=False)
-    assert (await bench.last())[1][0] == 0, "a fix that is known moves nothing"
-    await bench.write(fix(1, 5), more=False, again=True)
-    assert (await bench.last())[1][0] == 5
+async def test_a_batch_that_was_committed_unheard_moves_what_it_owed(bench: Bench) -> None:
+    await bench.write(fix(1, 5), fix(2, 5))
+    bench.positions.owed = rows(FIX)  # as if the connection had broken at the commit, or another process had done it
+    await bench.write(fix(1, 5), fix(2, 5), fix(3, 5), more=False)
+    assert await bench.last() == dict.fromkeys((1, 2, 3), (5, 118.88, 0))
+
+
+async def test_what_comes_again_moves_what_is_stored_and_not_what_it_says(bench: Bench) -> None:
+    await bench.write(fix(1, 5, lon=118.5, flags=int(Flag.SOS)), more=False)
+    await bench.write(fix(1, 5, lon=119.5), fix(2, 1), more=False)
+    assert await bench.last() == {1: (5, 118.5, Flag.SOS), 2: (1, 118.88, 0)}
 
 
 async def test_doubt_about_a_position_that_is_owed_is_kept(bench: Bench) -> None:
@@ -125,17 +132,61 @@ async def test_doubt_about_what_is_not_the_last_position_changes_none(bench: Ben
     assert await bench.last() == {1: (5, 118.88, 0)}
 
 
+async def devices(conn: AsyncConnection, count: int) -> list[int]:
+    """New ones, by id."""
+    made = [await (await conn.execute(ADD, (f"catch-{n}",))).fetchone() for n in range(count)]
+    return [row[0] for row in made if row]
+
+
 async def test_what_a_killed_process_owed_is_caught_up(bench: Bench) -> None:
-    devices = [(await (await bench.conn.execute(ADD, (f"catch-{n}",))).fetchone() or (0,))[0] for n in range(4)]
-    behind, new, told, placeless = devices
+    behind, new, told, placeless = await devices(bench.conn, 4)
     await bench.write(fix(behind, 1), fix(told, 9), more=False)
     await bench.write(fix(behind, 5), fix(behind, 4), fix(new, 2), fix(told, 3), fix(placeless, 1, flags=16))
     assert (await bench.last())[behind][0] == 1
-    assert await catch_up(bench.conn) == 2
+    assert await catch_up(bench.conn, ALL) == 2
     last = await bench.last()
     assert (last[behind][0], last[new][0], last[told][0]) == (5, 2, 9)
     assert placeless not in last
+    assert await catch_up(bench.conn, ALL) == 0
+
+
+async def test_fixes_of_long_ago_are_not_looked_for(bench: Bench) -> None:
+    (behind,) = await devices(bench.conn, 1)
+    await bench.write(fix(behind, 1))
     assert await catch_up(bench.conn) == 0
+
+
+async def test_catching_up_and_a_writer_do_not_block_each_other_for_good(pool: AsyncConnectionPool) -> None:
+    """Both lock the rows of last positions in the order of the devices, in whatever order these lie in the table."""
+    async with pool.connection() as own:
+        ids = await devices(own, 400)
+        shuffled = np.random.default_rng(1).permutation(ids).tolist()
+        for device in shuffled:
+            await own.execute(
+                "INSERT INTO last_positions SELECT %s, now() - interval '1 day', now(), 0,0,0,0,0,0,0", (device,)
+            )
+        now = time.time_ns() // 1000
+        made = [(d, now, now, 118.88, 31.47, 1.5, 90.0, 5.0, 80.0, 0) for d in ids]
+        positions = Positions(more=lambda: True)
+        positions.committed(rows(FIX))
+        await write_batch(own, rows(FIX, made), rows(SIGHTING), rows(SAMPLE), positions=positions)
+
+    async def write() -> None:
+        async with pool.connection() as conn:
+            later = [(d, at + 1, *rest) for d, at, *rest in made]
+            await write_batch(conn, rows(FIX, later), rows(SIGHTING), rows(SAMPLE), positions=positions)
+
+    async def catch() -> None:
+        async with pool.connection() as conn:
+            await catch_up(conn)
+
+    positions = Positions()
+    await asyncio.gather(write(), catch(), catch())
+    async with pool.connection() as own:
+        assert {int(r["at"]) for r in await last_positions(own) if int(r["device"]) in ids} == {now + 1}
+        for table in ("fixes", "last_positions"):
+            await own.execute(f"DELETE FROM {table} WHERE device = ANY(%s)", (ids,))
+        await own.execute("DELETE FROM devices WHERE id = ANY(%s)", (ids,))
 
 
 ADD = """

@@ -278,7 +278,7 @@ async def test_a_track_is_read_out_of_the_index_alone(pool: AsyncConnectionPool)
     assert "Index Only Scan" in plan
     assert "Heap Fetches: 0" in plan
     assert "Sort" not in plan
-    assert all("autovacuum_vacuum_insert_threshold=500000" in (row or ([],))[0] for row in told), "or none would follow"
+    assert all("autovacuum_vacuum_insert_threshold=20000" in (row or ([],))[0] for row in told), "or none would follow"
 
 
 async def test_two_writers_of_the_same_readings(pool: AsyncConnectionPool) -> None:
