@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Final, TypeVar
 
 import msgspec
+import numpy as np
 
 from devices.codec import Undecodable
 from devices.site import micros
@@ -16,6 +17,8 @@ MAX_PAYLOAD: Final = 1 << 20
 """Bytes of one message. Two hours of fixes at 1 Hz are about 0.6 MB; a longer store-and-forward array must be cut."""
 MAX_ELEMENTS: Final = 10_000
 """Elements of one array."""
+MOST_NESTED: Final = 500
+"""Brackets within brackets: half of what Python's own limit allows."""
 MOST_SECONDS: Final = 1e11
 """The year 5138: keeps µs within 64 bits, and shows milliseconds sent for seconds."""
 
@@ -36,9 +39,18 @@ def parse(decoder: msgspec.json.Decoder[T], payload: bytes | msgspec.Raw) -> T:
         shape = "got `" in text or "missing required field" in text
         raise Undecodable("wrong_shape" if shape else "wrong_value", text) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        # How deep the decoder comes before it finds what is no JSON depends on our own depth: the reason must not.
+        if _nesting(bytes(payload)) > MOST_NESTED:
+            raise Undecodable("wrong_shape", "nested too deep") from error
         raise Undecodable("not_json", str(error)) from error
     except RecursionError as error:
         raise Undecodable("wrong_shape", "nested too deep") from error
+
+
+def _nesting(text: bytes) -> int:
+    """The most brackets that are open at once, those in strings as well."""
+    code = np.frombuffer(text, np.uint8) | 0x20  # [ and {, ] and } differ by this bit
+    return int(np.cumsum((code == ord("{")).astype(np.int32) - (code == ord("}"))).max(initial=0))
 
 
 def check_size(payload: bytes) -> None:

@@ -243,6 +243,22 @@ def test_what_is_refused_and_why(kind: str, payload: bytes, reason: str | None, 
     assert detail in error.detail
 
 
+@pytest.mark.parametrize(
+    ("payload", "reason"),
+    [
+        (b"[" * 700 + b"S", "wrong_shape"),
+        (b'{"x":' * 700 + b"S", "wrong_shape"),
+        (b"[" * 300 + b"S", "not_json"),
+        (b'[{"x":"[["}' * 40, "not_json"),
+    ],
+)
+def test_the_reason_does_not_depend_on_how_deep_we_are_ourselves(payload: bytes, reason: str) -> None:
+    def below(frames: int) -> Undecodable:
+        return refused("fix", payload) if frames == 0 else below(frames - 1)
+
+    assert [below(frames).reason for frames in (0, 200, 400)] == [reason] * 3
+
+
 def test_texts_may_be_as_long_as_stated() -> None:
     zh = "网"
     (seen,) = decode("sighting", json.dumps({"t": 1, "label": zh * 64, "track": zh * 64, "snap": zh * 512}).encode())
