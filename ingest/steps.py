@@ -20,7 +20,8 @@ from devices.readings import SECOND, Fix, Flag
 from devices.site import moment
 from ingest.listener import EVERYTHING
 from ingest.work import NO_SHARE, UNKNOWN, Kind, Work
-from store.readings import one_per_key, payload
+from store.copy_in import payload
+from store.readings import one_per_key
 
 if TYPE_CHECKING:
     from ingest.pipeline import Pipeline

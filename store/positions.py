@@ -22,6 +22,7 @@ from store.database import announce
 EVERY: Final = 1.0
 """Seconds that a position may wait while more readings are there."""
 WITHIN: Final = timedelta(days=2)
+"""How old a fix may be that is still looked for after a process has ended."""
 _ALARM: Final = int(Flag.SOS | Flag.MAN_DOWN)
 _NO_POSITION: Final = int(Flag.NO_POSITION)  # 16 in the SQL below
 

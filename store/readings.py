@@ -37,7 +37,6 @@ __all__ = [
     "mark_suspects",
     "newest_received",
     "one_per_key",
-    "payload",
     "stretch",
     "stretches",
     "track",
@@ -115,8 +114,8 @@ async def write_batch(
 
     Returns what is new: without what was stored before, and a stored fix again where an alarm was added to it. Arrays
     are of the dtypes in :mod:`devices.readings` with places in WGS-84; ``device`` is the id. ``positions`` says when
-    the last positions are moved, at once unless given. ``packed`` is :func:`payload` of ``fixes``, which are then as
-    :func:`one_per_key` leaves them.
+    the last positions are moved, at once unless given. ``packed`` is :func:`store.copy_in.payload` of
+    ``fixes``, which are then as :func:`one_per_key` leaves them.
 
     Raises:
         psycopg.DataError, UnicodeError: a value that PostgreSQL cannot hold; nothing was stored.
