@@ -24,7 +24,7 @@ TIERS: Final = (2 * 3600.0, 8 * 3600.0)
 """Detectors that remember fixes of longer than each of these (s) are filled one after the other, behind those that do
 not: a county's terminals send a million fixes an hour."""
 MOST_READ: Final = (
-    400_000  # readings of one kind in a slice: where a quiet night ends, a long one is read again in parts
+    200_000  # readings of one kind in a slice: where a quiet night ends, a long one is read again in parts
 )
 MOST_HELD: Final = 20  # batches that are caught up with in one turn
 

@@ -20,10 +20,13 @@ from store.copy_in import from_arrays
 MOST_ROWS: Final = 5_000_000
 """Rows of one kind in one stretch (fixes: about 1 GB while it is read); ask for shorter stretches beyond."""
 
+# A connection keeps, for good, a buffer as large as the largest row it was ever sent: arrays of so many fixes take one
+# of 2 MB, those of a whole slice one of 64.
 _AS_ARRAYS: Final = b"""
     SELECT array_agg(device), array_agg(at), array_agg(received), array_agg(lon), array_agg(lat), array_agg(speed),
            array_agg(heading), array_agg(accuracy), array_agg(battery), array_agg(flags)
-    FROM (%s) AS f"""
+    FROM (SELECT f.*, row_number() OVER () / 10000 AS part FROM (%s) AS f) AS f
+    GROUP BY part"""
 _FIXES: Final = (
     _AS_ARRAYS
     % b"""
@@ -214,12 +217,13 @@ async def _fixes(conn: AsyncConnection, query: bytes, values: dict[str, Any]) ->
 
 
 async def _gathered(conn: AsyncConnection, dtype: np.dtype[Any], query: bytes, values: dict[str, Any]) -> Rows:
-    """Rows of ``dtype`` from a query that gathers its columns into arrays."""
+    """Rows of ``dtype`` from a query that gathers its columns into arrays, which may come in several rows."""
     async with conn.cursor(binary=True) as cursor:
         await cursor.execute(query, values)
         result = cursor.pgresult
-        columns = [result.get_value(0, i) for i in range(len(dtype.names or ()))] if result else [None]
-        return from_arrays(columns, dtype)
+        parts = range(result.ntuples if result else 0)
+        columns = [[result.get_value(part, i) for i in range(len(dtype.names or ()))] for part in parts]
+        return np.concatenate([rows(dtype), *(from_arrays(column, dtype) for column in columns)])
 
 
 async def _fetched(conn: AsyncConnection, dtype: np.dtype[Any], query: bytes, values: dict[str, Any]) -> Rows:

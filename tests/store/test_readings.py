@@ -195,6 +195,24 @@ async def test_a_stretch_has_a_bound(conn: AsyncConnection) -> None:
         await stretch(conn, T0, T0 + 10, most=5)
 
 
+async def test_no_row_of_an_answer_is_large_however_long_the_stretch(
+    conn: AsyncConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection keeps a buffer for the largest row that it was ever sent: eight of them took 512 MB of a worker."""
+    written = rows(FIX, [fix(1 + n % 7, T0 + n * 1000) for n in range(25_000)])
+    await write(conn, fixes=written)
+    sizes: list[int] = []
+
+    def noting(columns: Any, *dtype: Any) -> Rows:
+        sizes.append(sum(map(len, columns)))
+        return from_arrays(columns, *dtype)
+
+    monkeypatch.setattr(stretches, "from_arrays", noting)
+    assert same((await stretch(conn, T0, T0 + 3600 * SECOND)).fixes, written)
+    assert len(sizes) > 2
+    assert max(sizes) < 1_100_000
+
+
 async def test_a_track(conn: AsyncConnection) -> None:
     lost = fix(1, T0 + 2, flags=int(Flag.SOS | Flag.NO_POSITION))
     await write(conn, fixes=fixes(fix(1, T0 + 3), lost, fix(1, T0 + 1), fix(2, T0 + 1), fix(1, T0 + 9)))
