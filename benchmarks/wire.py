@@ -74,6 +74,8 @@ class Wire:
         try:
             while data := await source.read(65_536):
                 await self._passing.wait()
+                if sink.is_closing():  # by the other pump; uvloop's raises no OSError then
+                    break
                 sink.write(data)
                 await sink.drain()
         except OSError:
