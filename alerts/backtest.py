@@ -37,23 +37,28 @@ def proposed_from(rule: Rule, wishes: Mapping[str, str]) -> Rule:
     for name, text in wishes.items():
         if name == "clear_after":
             clear_after = _number(rule, name, text)
-        elif name not in fields:
-            raise RuleError(rule.code, name, text, f"no such threshold; there are {', '.join(fields)}, clear_after")
+        elif name in fields:
+            settings[name] = _value(rule, fields[name], text)
         else:
-            settings[name] = _value(rule, name, text, settings.get(name, fields[name].default))
+            known = ", ".join([*fields, "clear_after"])
+            unknown = f"no such threshold; there are {known}", f"没有这个阈值；有：{known}"
+            raise RuleError(rule.code, name, text, *unknown)
     proposed = replace(rule, settings=settings, clear_after=clear_after)
     build_detector(proposed)
     return proposed
 
 
-def _value(rule: Rule, name: str, text: str, present: object) -> Any:
-    """``text`` in the type of the present value."""
+def _value(rule: Rule, field: dataclasses.Field[Any], text: str) -> Any:
+    """``text`` in the type of the field."""
+    name, present = field.name, rule.settings.get(field.name, field.default)
     if isinstance(present, bool):
         if text not in ("true", "false"):
-            raise RuleError(rule.code, name, text, "expected true or false")
+            raise RuleError(rule.code, name, text, "expected true or false", "应为 true 或 false")
         return text == "true"
     if isinstance(present, int | float):
         number = _number(rule, name, text)
+        if field.type == "int" and not number.is_integer():
+            raise RuleError(rule.code, name, text, "expected a whole number", "应为整数")
         return int(number) if isinstance(present, int) and number.is_integer() else number
     if isinstance(present, tuple | list):
         return [part.strip() for part in text.split(",") if part.strip()]
@@ -67,7 +72,8 @@ def _number(rule: Rule, name: str, text: str) -> float:
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        raise RuleError(rule.code, name, text, "expected a number, or a time such as 30s, 5m, 2h, 1d")
+        expected = "expected a number, or a time such as 30s, 5m, 2h, 1d", "应为数，或 30s、5m、2h、1d 这样的时间"
+        raise RuleError(rule.code, name, text, *expected)
     return number
 
 

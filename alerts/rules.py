@@ -64,11 +64,13 @@ class Rule:
 
 
 class RuleError(ValueError):
-    """A rule that cannot be used: names the rule, the field, its value and what was expected."""
+    """A rule that cannot be used: names the rule, the field, its value and what was expected; ``zh`` says the same in
+    Chinese, wherever the problem has been put so."""
 
-    def __init__(self, rule: str, field: str, value: object, problem: str) -> None:
+    def __init__(self, rule: str, field: str, value: object, problem: str, problem_zh: str = "") -> None:
         super().__init__(f"rule {rule!r}, {field} = {value!r}: {problem}")
         self.rule, self.field, self.value, self.problem = rule, field, value, problem
+        self.zh = f"规则 {rule!r}，{field} = {value!r}：{problem_zh or problem}"
 
 
 def rule_from(row: Mapping[str, Any]) -> Rule:
@@ -179,7 +181,8 @@ def _convert(row: Mapping[str, Any], into: type[_T], rule: str, prefix: str) -> 
         if isinstance(cause, WrongRise):
             raise RuleError(rule, f"escalate.{cause.field}", cause.value, f"expected {cause.expected}") from error
         if isinstance(cause, WrongThreshold):
-            raise RuleError(rule, prefix + cause.field, cause.value, f"expected {cause.expected}") from error
+            expected = f"expected {cause.expected}", f"应为{cause.expected_zh}"
+            raise RuleError(rule, prefix + cause.field, cause.value, *expected) from error
         matches = (pattern.search(str(error)) for pattern in _FIELDS)
         name = next((match[1] for match in matches if match), "?")
         raise RuleError(rule, prefix + name, row.get(name), str(error).split(" - at ")[0]) from error

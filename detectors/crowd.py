@@ -105,7 +105,8 @@ class Crowd:
     def __post_init__(self) -> None:
         words(self, "against")
         if strange := [word for word in self.against if word not in AGAINST]:
-            raise WrongThreshold(self, "against", strange[0], f"some of {', '.join(AGAINST)}")
+            known = ", ".join(AGAINST)
+            raise WrongThreshold(self, "against", strange[0], f"some of {known}", f"这些中的若干个：{known}")
         check_above(self, 0, "ratio", "release", "renew", "fresh", "longest", "beat", "dense", "growth")
         check_above(self, 0, "growth_within", "sigmas", "season", "slot")
         check_from(self, 0, "sustain", "hold", "patience", "odd_least", "odd_sustain")

@@ -117,7 +117,8 @@ class Geofence:
         words(self, "kinds")
         for kind in self.kinds:
             if kind not in VISITED_KINDS:
-                raise WrongThreshold(self, "kinds", self.kinds, f"some of {', '.join(VISITED_KINDS)}")
+                known = ", ".join(VISITED_KINDS)
+                raise WrongThreshold(self, "kinds", self.kinds, f"some of {known}", f"这些中的若干个：{known}")
         check_above(self, 0, "dwell", "renew", "depth", "join", "away", "longest", "accuracy", "beat")
         check_from(self, 0, "band", "patience")
 

@@ -112,7 +112,8 @@ class Hazard:
         words(self, "quantities", least=0)
         words(self, "tells")
         if strange := [what for what in self.tells if what not in WHATS]:
-            raise WrongThreshold(self, "tells", strange[0], f"some of {', '.join(WHATS)}")
+            known = ", ".join(WHATS)
+            raise WrongThreshold(self, "tells", strange[0], f"some of {known}", f"这些中的若干个：{known}")
         check_from(self, 0, "warn", "alarm", "low_warn", "low_alarm", "over_normal", "over_normal_alarm", "rise")
         check_from(self, 0, "release", "hold")
         check_from(self, 1, "confirm")

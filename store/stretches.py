@@ -220,9 +220,9 @@ async def _gathered(conn: AsyncConnection, dtype: np.dtype[Any], query: bytes, v
     """Rows of ``dtype`` from a query that gathers its columns into arrays, which may come in several rows."""
     async with conn.cursor(binary=True) as cursor:
         await cursor.execute(query, values)
-        result = cursor.pgresult
-        parts = range(result.ntuples if result else 0)
-        columns = [[result.get_value(part, i) for i in range(len(dtype.names or ()))] for part in parts]
+        result, names = cursor.pgresult, dtype.names or ()
+        parts = range(result.ntuples) if result else ()
+        columns = ([result.get_value(part, i) for i in range(len(names))] for part in parts if result)
         return np.concatenate([rows(dtype), *(from_arrays(column, dtype) for column in columns)])
 
 

@@ -74,7 +74,7 @@ async def ask(order: NewBacktest, caller: Desks, desk: TheDesk) -> BacktestDetai
     try:
         proposed_from(rules[order.rule], order.set)
     except RuleError as error:
-        raise wrong_value(f"阈值不正确：{error}", f"Wrong threshold: {error}") from error
+        raise wrong_value(f"阈值不正确：{error.zh}", f"Wrong threshold: {error}") from error
     async with desk.pool.connection() as conn:
         number = await ask_backtest(conn, order.rule, order.set, order.since, order.until, caller.account.name)
     desk.start_backtests()

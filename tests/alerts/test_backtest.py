@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,9 +15,13 @@ from hypothesis import strategies as st
 
 from alerts.alert import Alert
 from alerts.backtest import Book, compare, moment_from, proposed_from
-from alerts.rules import Rule, RuleError
+from alerts.rules import Rule, RuleError, rule_from
+from detectors import DETECTORS
 from detectors.base import Finding, Sentence
 from devices.readings import SECOND
+from devices.site_folder import read_folder
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "shijiu"
 
 RULE = Rule("fishing_ban", "禁渔", "Fishing", "fishing_ban", "medium", "illegal_fishing", {"dwell": 300.0})
 NOW = datetime(2026, 11, 22, 8, tzinfo=UTC)
@@ -40,6 +48,19 @@ def test_the_rest_of_the_rule_stays() -> None:
 def test_what_cannot_be_is_named(name: str, text: str, named: str) -> None:
     with pytest.raises(RuleError, match=named):
         proposed_from(RULE, {name: text})
+
+
+@pytest.mark.parametrize("row", read_folder(EXAMPLE).rules, ids=lambda row: str(row["code"]))
+def test_every_refusal_of_a_threshold_is_said_in_chinese_too(row: dict[str, Any]) -> None:
+    rule, refused = rule_from(row), 0
+    for field in dataclasses.fields(DETECTORS[rule.detector]):  # type: ignore[arg-type]
+        for text in ("-1", "2.5", "x", "", "1e9") if field.init else ():
+            try:
+                proposed_from(rule, {field.name: text})
+            except RuleError as error:
+                refused += 1
+                assert re.search("[\u4e00-\u9fff]", error.zh.split("：", 1)[1]), error.zh
+    assert refused > 3
 
 
 def test_moments() -> None:
