@@ -37,7 +37,7 @@ EVERYTHING: Final = "#"
 """The filter of a listener that takes all topics; what no codec has is then not for us, and passed over."""
 KEEPALIVE = 30  # seconds
 CONNECT_WAIT: Final = 10.0  # seconds for TCP and TLS
-PAUSE_FIRST, PAUSE_MOST = 0.2, 5.0  # seconds between attempts
+PAUSE_FIRST, PAUSE_MOST = 0.2, 2.0  # seconds between attempts; a county has a handful of workers
 STEADY: Final = 10.0  # seconds after which a connection that was lost had been a good one
 LINGER: Final = 0.02  # seconds; batches form under load, and a lone message is not kept waiting
 BUSY_LINGER: Final = ((3_000, 0.2), (200, 0.08))
