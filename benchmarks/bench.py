@@ -297,7 +297,7 @@ def run(bench: Bench, parts: Sequence[str], *, with_paho: bool) -> dict[str, Any
     return bench.figures
 
 
-WANTED: Final[dict[str, tuple[str, float]]] = {  # what the issue asks for
+WANTED: Final[dict[str, tuple[str, float]]] = {  # as docs/performance.md says
     "ratio": ("≥", 0.95),
     "worker_cpu_s_per_100k": ("≤", 0.6),
     "worker_database_cpu_s_per_100k": ("≤", 1.0),
