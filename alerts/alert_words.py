@@ -61,6 +61,6 @@ def _its_case(alert: Alert, other: Alert, numbers: Mapping[int, str]) -> tuple[s
         return "", ""
     number = numbers[alert.case_id]
     return (
-        f"；其案件为 {number}，是否并案请人工决定",
+        f"；其事件为 {number}，是否并案请人工决定",
         f"; its case is {number}, and whether to merge the cases is for people",
     )

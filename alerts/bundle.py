@@ -88,9 +88,9 @@ def _fixed(key: Ed25519PublicKey) -> Iterable[tuple[str, bytes]]:
     yield KEY, key_pem(key)
 
 
-_README: Final = """案件卷宗 / Case file
+_README: Final = """事件卷宗 / Case file
 
-case.json      案件、全部记录及其哈希、预警、通知、轨迹（GeoJSON）
+case.json      事件、全部记录及其哈希、预警、通知、轨迹（GeoJSON）
                the case, all its entries with their hashes, alerts, notices, tracks (GeoJSON)
 case.zh.pdf    供阅读的卷宗 / the file to read, in Chinese
 case.en.pdf    供阅读的卷宗（英文）/ the file to read, in English

@@ -159,7 +159,7 @@ def _case(
         for problem in case_problems(found, pictures):
             yield Flaw("entry" if problem.seq else "case", CASE, f"{CASE}：{problem.zh}", f"{CASE}: {problem.en}")
         if found["case"]["number"] != manifest.get("case"):
-            yield _flaw("case", CASE, "与清单不是同一案件", "it is another case than the manifest says")
+            yield _flaw("case", CASE, "与清单不是同一事件", "it is another case than the manifest says")
     except (KeyError, TypeError, ValueError, AttributeError, NotEvidence) as error:
         yield _flaw("case", CASE, f"结构被改动：{error!r}", f"its structure was changed: {error!r}")
 

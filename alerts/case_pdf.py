@@ -34,7 +34,7 @@ def case_pdf(file: CaseFile, lang: Language, key: str, read: Callable[[Photo], b
     when = shown(file.exported_at)
     edges = Edges(
         lang=lang,
-        title=f"{words('案件卷宗', 'Case file')} {file.case.number}",
+        title=f"{words('事件卷宗', 'Case file')} {file.case.number}",
         subject=words(file.case.title.zh, file.case.title.en),
         author=words(file.site.name, file.site.name_en),
         footer=words(f"{when} 由 {file.exported_by} 导出", f"Exported {when} by {file.exported_by}"),

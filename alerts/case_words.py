@@ -83,7 +83,7 @@ def facts_of(words: Words) -> Iterator[tuple[str, str]]:
     area = file.site.areas.get(case.area or "")
     place = None if case.lon is None or case.lat is None else f"{case.lon:.6f}, {case.lat:.6f}"
     facts: list[tuple[Sentence, str | None]] = [
-        (Sentence("案件编号", "Number"), case.number),
+        (Sentence("事件编号", "Number"), case.number),
         (Sentence("当前状态", "State"), words.both(STATUS_NAMES[case.status])),
         (Sentence("事项", "Kind"), words.both(file.categories.name(case.category))),
         (Sentence("风险等级", "Severity"), words.both(SEVERITY_NAMES[case.severity])),

@@ -72,7 +72,7 @@ def stale(case: Case, version: int, since: list[Entry]) -> Refused:
     """The refusal to act on what somebody saw before others changed it; ``since`` are the entries that did."""
     if not since:
         return Refused(
-            "stale", "案件版本不符，请刷新后再操作", "this is not the version of the case: look again before you act"
+            "stale", "事件版本不符，请刷新后再操作", "this is not the version of the case: look again before you act"
         )
     names = [ACTION_NAMES.get(entry.action, Sentence(entry.action, entry.action)) for entry in since]
     actors = [actor_words(entry.actor) for entry in since]
@@ -81,7 +81,7 @@ def stale(case: Case, version: int, since: list[Entry]) -> Refused:
     status = STATUS_NAMES[case.status]
     return Refused(
         "stale",
-        f"案件在您查看之后已有变化（{zh}），现为“{status.zh}”，请按最新情况处理",
+        f"事件在您查看之后已有变化（{zh}），现为“{status.zh}”，请按最新情况处理",
         f"the case has changed since you saw it ({en}) and is now {status.en}: look again before you act",
     )
 
@@ -103,7 +103,7 @@ def _permitted(case: Case, action: str, actor: Actor, now: datetime) -> Transiti
         zh, en = "、".join(s.zh for s in expected), ", ".join(s.en for s in expected)
         raise Refused(
             "state",
-            f"案件当前{status.zh}，只有{zh}的案件才能{row.zh}",
+            f"事件当前{status.zh}，只有{zh}的事件才能{row.zh}",
             f"the case is {status.en}; to {row.en} it must be: {en}",
         )
     guard = GUARDS.get(action)
@@ -115,7 +115,7 @@ def _permitted(case: Case, action: str, actor: Actor, now: datetime) -> Transiti
 def _check_unit(case: Case, row: Transition, unit: str | None) -> None:
     owns, called = unit is not None and unit == case.unit, unit in case.called
     if row.whose == "part" and not called:
-        raise Refused("other_unit", "本单位在案件中没有分工", "your unit has no part in this case")
+        raise Refused("other_unit", "本单位在事件中没有分工", "your unit has no part in this case")
     if row.whose == "owner" and not owns and called:
         raise Refused(
             "other_unit",
@@ -123,4 +123,4 @@ def _check_unit(case: Case, row: Transition, unit: str | None) -> None:
             f"to {row.en} is for the unit whose case it is; yours has a part in it",
         )
     if not (owns or called):
-        raise Refused("other_unit", "案件不归本单位办理", "the case does not belong to your unit")
+        raise Refused("other_unit", "事件不归本单位办理", "the case does not belong to your unit")

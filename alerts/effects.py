@@ -39,10 +39,10 @@ def _decide_owner(case: Case, actor: Actor, wish: Wish, now: datetime) -> dict[s
 def _dispatch(case: Case, actor: Actor, wish: Wish, now: datetime) -> dict[str, Any]:
     if case.status == "dispatched" and not wish.terminal:
         raise Refused(
-            "missing", "案件已派遣，改派须指定终端", "it is dispatched already: to send another, name a terminal"
+            "missing", "事件已派遣，改派须指定终端", "it is dispatched already: to send another, name a terminal"
         )
     if wish.terminal and (case.lon is None or case.lat is None):
-        raise Refused("no_place", "案件没有位置，无法派遣终端", "the case has no place to send a terminal to")
+        raise Refused("no_place", "事件没有位置，无法派遣终端", "the case has no place to send a terminal to")
     if case.unit is None and not wish.terminal:
         raise Refused(
             "missing", "权属不清：请先指派单位，或指定终端", "ownership is unclear: assign a unit or name a terminal"
@@ -66,7 +66,7 @@ def _decline(case: Case, actor: Actor, wish: Wish, now: datetime) -> dict[str, A
 def _transfer(case: Case, actor: Actor, wish: Wish, now: datetime) -> dict[str, Any]:
     unit = _given(wish.unit, "转办须指定单位", "transferring needs a unit")
     if unit == case.unit:
-        raise Refused("wrong_value", f"案件已归 {unit}", f"the case is {unit}'s already")
+        raise Refused("wrong_value", f"事件已归 {unit}", f"the case is {unit}'s already")
     return {"unit": unit, "terminal": None, "extension_asked": None}
 
 
@@ -154,9 +154,9 @@ def _supervise(case: Case, actor: Actor, wish: Wish, now: datetime) -> dict[str,
 
 def _merge(case: Case, actor: Actor, wish: Wish, now: datetime) -> dict[str, Any]:
     if wish.into is None:
-        raise Refused("missing", "请指定并入哪个案件", "say into which case")
+        raise Refused("missing", "请指定并入哪个事件", "say into which case")
     if wish.into == case.id:
-        raise Refused("wrong_value", "案件不能并入自身", "a case cannot be merged into itself")
+        raise Refused("wrong_value", "事件不能并入自身", "a case cannot be merged into itself")
     return {"merged_into": wish.into, "status_before": case.status}
 
 

@@ -154,7 +154,7 @@ def case_faults(case_id: int, case: Case | None, lines: Sequence[Line]) -> list[
     """
     number = case.number if case else f"#{case_id}"
     if case is None:
-        zh, en = f"{number}：有记录而没有案件", f"{number}: there are entries but no case"
+        zh, en = f"{number}：有记录而没有事件", f"{number}: there are entries but no case"
         return [Fault("no_case", case_id, number, 0, zh, en)]
     faults = []
     broken = first_broken(lines)

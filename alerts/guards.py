@@ -15,7 +15,7 @@ def _explained(case: Case, actor: Actor, now: datetime) -> None:
     if case.overdue(now) and not case.overdue_reason.strip():
         raise Refused(
             "overdue_unexplained",
-            "案件已逾期，请先说明逾期原因",
+            "事件已逾期，请先说明逾期原因",
             "the case is overdue: explain why before it goes on",
         )
 
@@ -34,9 +34,9 @@ def _whole(case: Case, actor: Actor, now: datetime) -> None:
 def _feedback(case: Case, actor: Actor, now: datetime) -> None:
     """What is only reported has nobody who handles it: whoever reported it may say that it is solved, nobody else."""
     if (case.status == "reported") != (actor.role == "grid"):
-        zh, en = "案件尚未处置", "it is not being handled"
+        zh, en = "事件尚未处置", "it is not being handled"
         if actor.role == "grid":
-            zh, en = "案件已由他人处置", "others handle it by now"
+            zh, en = "事件已由他人处置", "others handle it by now"
         raise Refused("state", f"{zh}，不能由您反馈结果", f"{en}: the result is not yours to feed back")
     _whole(case, actor, now)
     _explained(case, actor, now)
@@ -44,7 +44,7 @@ def _feedback(case: Case, actor: Actor, now: datetime) -> None:
 
 def _late(case: Case, actor: Actor, now: datetime) -> None:
     if not case.overdue(now):
-        raise Refused("not_overdue", "案件没有逾期，无须说明", "the case is not overdue: there is nothing to explain")
+        raise Refused("not_overdue", "事件没有逾期，无须说明", "the case is not overdue: there is nothing to explain")
 
 
 def _asks_once(case: Case, actor: Actor, now: datetime) -> None:
@@ -67,7 +67,7 @@ def _supervised(level: int) -> Guard:
             is_now, needed = SUPERVISION_NAMES[case.supervision], SUPERVISION_NAMES[level]
             raise Refused(
                 "supervision",
-                f"案件现为“{is_now.zh}”，“{needed.zh}”之后才是这一步",
+                f"事件现为“{is_now.zh}”，“{needed.zh}”之后才是这一步",
                 f"its supervision is at: {is_now.en}; this step follows: {needed.en}",
             )
 
@@ -78,7 +78,7 @@ def _unclear(case: Case, actor: Actor, now: datetime) -> None:
     if case.unit is not None:
         raise Refused(
             "owner_known",
-            f"案件已归 {case.unit}，权属不清的案件才联合认定",
+            f"事件已归 {case.unit}，权属不清的事件才联合认定",
             f"the case is {case.unit}'s already; a joint decision is for cases whose ownership is unclear",
         )
 

@@ -125,7 +125,7 @@ def _facts(
 ) -> Iterable[tuple[Sentence, Sentence]]:
     due = datetime.fromisoformat(case["due_at"])
     area = site.areas.get(case.get("area") or "")
-    yield Sentence("案件编号", "Case"), Sentence(case["number"], case["number"])
+    yield Sentence("事件编号", "Case"), Sentence(case["number"], case["number"])
     yield Sentence("事由", "Subject"), Sentence(case["title"]["zh"], case["title"]["en"])
     yield Sentence("事项", "Kind"), categories.name(case["category"])
     yield Sentence("风险等级", "Severity"), SEVERITY_NAMES[case["severity"]]

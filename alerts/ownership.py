@@ -106,7 +106,7 @@ def _of_history(handled: Handled) -> tuple[float, Sentence]:
     where_zh, where = (f"{NEAR:.0f} 米内", f"within {NEAR:.0f} m") if handled.near else ("本辖区", "in this area")
     last = handled.last_number
     return weight * math.sqrt(min(handled.cases, 5)), Sentence(
-        f"{where_zh}办理过{zh}案件 {handled.cases} 件，最近 {last}",
+        f"{where_zh}办理过{zh}事件 {handled.cases} 件，最近 {last}",
         f"had {handled.cases} cases {en} {where}, the last {last}",
     )
 

@@ -13,7 +13,7 @@ class Unfit(Answer):
     code: str = Field(
         description="help, no_place, stale, offline, far, busy, involved, battery, suspect or asked", examples=["busy"]
     )
-    zh: str = Field(examples=["正在处理其他案件"])
+    zh: str = Field(examples=["正在处理其他事件"])
     en: str = Field(examples=["it is on another case"])
 
 

@@ -84,7 +84,7 @@ async def case_by_number(conn: AsyncConnection, number: str) -> int:
     cursor = await conn.execute("SELECT id FROM cases WHERE number = %s", (number,))
     row = await cursor.fetchone()
     if row is None:
-        raise Refused("not_found", f"没有编号为 {number} 的案件", f"there is no case {number!r}")
+        raise Refused("not_found", f"没有编号为 {number} 的事件", f"there is no case {number!r}")
     return int(row[0])
 
 
@@ -103,7 +103,7 @@ async def _record(
         await lock_book(conn)
         case = await get_case(conn, case_id)
         if case is None:
-            raise Refused("not_found", f"没有编号为 {case_id} 的案件", f"there is no case {case_id}")
+            raise Refused("not_found", f"没有编号为 {case_id} 的事件", f"there is no case {case_id}")
         for span in spans_of(await case_entries(conn, case_id), now):
             device = site.registry.resolve(span.terminal)
             if device is None or not may_see(device):
@@ -122,7 +122,7 @@ async def _record(
 async def _append(conn: AsyncConnection, case: Case, account: Account, spans: Sequence[Span], now: datetime) -> Entry:
     terminals = ", ".join(dict.fromkeys(span.terminal for span in spans))
     told = Sentence(
-        "导出案件卷宗" + (f"，含终端 {terminals} 的轨迹" if spans else ""),
+        "导出事件卷宗" + (f"，含终端 {terminals} 的轨迹" if spans else ""),
         "exported the case file" + (f" with the tracks of {terminals}" if spans else ""),
     )
     tracks = [

@@ -150,7 +150,7 @@ async def report_case(
     """
     now = now or datetime.now(UTC)
     if actor.role == "viewer":
-        raise Refused("role", "观察员不能上报案件", "the role viewer may not report cases")
+        raise Refused("role", "观察员不能上报事件", "the role viewer may not report cases")
     if (lon is None) != (lat is None):
         raise Refused("wrong_value", "经度和纬度须同时填写", "a place needs both longitude and latitude")
     check_note(note, needed=False)
@@ -218,7 +218,7 @@ async def act(
         await lock_book(conn)
         case = await get_case(conn, case_id)
         if case is None or (actor.role == "grid" and not await has_reported(conn, case_id, actor.name)):
-            raise Refused("not_found", f"没有编号为 {case_id} 的案件", f"there is no case {case_id}")
+            raise Refused("not_found", f"没有编号为 {case_id} 的事件", f"there is no case {case_id}")
         if version is not None and version != case.version and action != "note":
             raise stale(case, version, await entries_since(conn, case_id, version))
         grounds: dict[str, Any] = {}
@@ -280,7 +280,7 @@ async def _check_references(conn: AsyncConnection, wish: Wish) -> None:
     if wish.into is not None:
         into = await get_case(conn, wish.into)
         if into is None:
-            raise Refused("wrong_value", f"没有编号为 {wish.into} 的案件", f"there is no case {wish.into}")
+            raise Refused("wrong_value", f"没有编号为 {wish.into} 的事件", f"there is no case {wish.into}")
         if into.ended:
             status = STATUS_NAMES[into.status]
             raise Refused("ended", f"{into.number} {status.zh}，不能并入", f"{into.number} is {status.en}")

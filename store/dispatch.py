@@ -31,7 +31,7 @@ async def send_nearest(conn: AsyncConnection, case: Case, now: datetime) -> Case
     When nobody can be sent the timeline says so, and the case stays with the desk.
     """
     if case.lon is None or case.lat is None:
-        told = Sentence("案件没有位置，请人工派遣", "the case has no place: dispatch by hand")
+        told = Sentence("事件没有位置，请人工派遣", "the case has no place: dispatch by hand")
         return await nobody_near(conn, case, now, told)
     choice = await nearest_fit(conn, case, now)
     if choice is None:

@@ -82,7 +82,7 @@ async def take_report(
     """
     now = now or datetime.now(UTC)
     if account.role == "viewer":
-        raise Refused("role", "观察员不能上报案件", "the role viewer may not report cases")
+        raise Refused("role", "观察员不能上报事件", "the role viewer may not report cases")
     if report.on_spot and account.role != "grid":
         raise Refused("role", "只有网格员可以当场解决", "only a grid worker solves what is reported on the spot")
     check_note(report.note, needed=False)
@@ -104,7 +104,7 @@ async def _the_same(
         return None, None
     meant = await get_case(conn, report.same_as)
     if meant is None or not (sees(meant) or _near(meant, report, limits)):
-        raise Refused("not_found", f"附近没有编号为 {report.same_as} 的案件", f"there is no case {report.same_as} near")
+        raise Refused("not_found", f"附近没有编号为 {report.same_as} 的事件", f"there is no case {report.same_as} near")
     case = await get_case(conn, await goes_on_in(conn, meant.id))
     assert case is not None  # a case is never deleted
     return (None, case.id) if case.ended else (case, None)

@@ -82,7 +82,7 @@ async def move_along(
     alerts = sorted(number for (number,) in await moved.fetchall())
     if not locked.issuperset(alerts):
         raise Refused(
-            "busy", "案件的预警正在变化，请再试一次", "the case's alerts are changing at this moment: try again"
+            "busy", "事件的预警正在变化，请再试一次", "the case's alerts are changing at this moment: try again"
         )
     told = Sentence(f"{words.zh}：{note}", f"{words.en}: {note}") if note else words
     await append(conn, other, action, actor.name, now, told=told, data={"case": after.id, "alerts": alerts})

@@ -112,7 +112,7 @@ async def _remember(conn: AsyncConnection, case: Case, actor: Actor, area: str, 
     if area not in around or case.unit is None:
         raise Refused(
             "wrong_value",
-            f"辖区 {area} 不是案件所在辖区或其上级",
+            f"辖区 {area} 不是事件所在辖区或其上级",
             f"area {area!r} is neither the case's nor one above it",
         )
     made = await put_duty(conn, case.category, area, case.unit, actor=actor.name, how="decision", case_id=case.id)

@@ -199,7 +199,7 @@ async def _take(conn: AsyncConnection, case: Case, step: Step, now: datetime) ->
         return changed
     if step.name == "overdue":
         told = Sentence(
-            f"案件已于 {due} 逾期，请说明逾期原因并尽快办结",
+            f"事件已于 {due} 逾期，请说明逾期原因并尽快办结",
             f"the case was due {due} and is overdue: say why, and finish it",
         )
     else:

@@ -38,7 +38,7 @@ async def read_candidates(
     async with desk.pool.connection() as conn:
         case = await seen(conn, case_id, caller)
         if case.lon is None or case.lat is None:
-            zh, en = "案件没有位置，无法派遣终端", "The case has no place to send a terminal to"
+            zh, en = "事件没有位置，无法派遣终端", "The case has no place to send a terminal to"
             raise Problem(409, "no_place", zh, en)
         asked = await asked_terminals(conn, case_id)
         found = await candidates(conn, case.lon, case.lat, datetime.now(UTC), case_id=case_id, asked=asked)

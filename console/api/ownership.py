@@ -45,7 +45,7 @@ async def read_one(case_id: CaseId, caller: Desks, desk: TheDesk) -> UnclearOut:
     async with desk.pool.connection() as conn:
         found = await get_unclear(conn, case_id, site=ground.site, duty=ground.duty)
         if found is None or not caller.sight.area(found.case.area):
-            raise not_found("该权属不清案件", "such case of unclear ownership")
+            raise not_found("该权属不清事件", "such case of unclear ownership")
         return await _out(conn, found, ground)
 
 

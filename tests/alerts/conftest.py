@@ -108,7 +108,7 @@ def written() -> Writing:
     book.step(95, "fishery01", "feedback", "人已撤离", status="fed_back", resolution="followed_up")
     book.step(130, "zhang", "verify", "电话回访", status="verified")
     book.step(131, "zhang", "close", status="closed", outcome="劝离并登记", closed_at=after(131))
-    book.add(200, "wang", "exported", "导出案件卷宗 / exported the case file", tracks=[])
+    book.add(200, "wang", "exported", "导出事件卷宗 / exported the case file", tracks=[])
     return book
 
 

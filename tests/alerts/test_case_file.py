@@ -114,7 +114,7 @@ def test_the_pdf_tells_the_case(case_file: CaseFile, read_picture: Callable[[Any
     text = re.sub(r"\s+", "", text_of(raw))
     told = {
         "zh": [
-            "案件卷宗",
+            "事件卷宗",
             "测试县",
             "禁渔区垂钓：北岸",
             "渔政队",
@@ -199,7 +199,7 @@ def test_a_title_in_markup_is_text(case_file: CaseFile) -> None:
     assert "<font size=99>大</font>" in text_of(case_pdf(replace(case_file, case=case, photos=[]), "zh", KEY, bytes))
 
 
-@given(st.text(alphabet="终端相距米定位于秒前案件，。；：！？、）", min_size=20, max_size=120), st.integers(60, 300))
+@given(st.text(alphabet="终端相距米定位于秒前事件，。；：！？、）", min_size=20, max_size=120), st.integers(60, 300))
 def test_no_line_begins_with_a_mark_that_ends_a_part(text: str, room: int) -> None:
     """One mark is hung at the end of the line before; of several in a row, which nobody writes, the rest goes on."""
     written = re.sub(r"([，。；：！？、）])[，。；：！？、） ]+", r"\1", text.strip("，。；：！？、） "))

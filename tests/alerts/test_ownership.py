@@ -65,7 +65,7 @@ def test_the_history_of_the_place_counts_most_then_the_matrix_then_the_area() ->
     duty = DutyMatrix([("manhole", OTHER, "market"), ("noise", STREET, "town")])
     found = suggest(CASE, SITE, duty, [had("water", cases=3)])
     assert [s.unit for s in found] == ["water", "market", "street"]
-    assert "500 米内办理过同类案件 3 件" in found[0].why[0].zh
+    assert "500 米内办理过同类事件 3 件" in found[0].why[0].zh
     assert "had 3 cases of this kind within 500 m" in found[0].why[0].en
     assert "职责清单" in found[1].why[0].zh
     assert found[2].why[0] == Sentence("街道的单位", "a unit of Street")

@@ -16,7 +16,7 @@ START = datetime(2026, 6, 1, tzinfo=UTC)
 
 
 def notice(number: int, severity: str = "low", title: str = "") -> Notice:
-    named = title or f"案件{number}"
+    named = title or f"事件{number}"
     return Notice(number, number, "apprise", "u", "r", both((named, "文"), (f"case {number}", "x")), severity=severity)
 
 
@@ -131,7 +131,7 @@ def test_without_a_pace_everything_goes() -> None:
 
 
 def test_a_digest_lists_what_it_stands_for_the_most_severe_first() -> None:
-    body = digest_body([notice(1), notice(2, "medium", "案件1"), notice(3, "high", "求助")])
+    body = digest_body([notice(1), notice(2, "medium", "事件1"), notice(3, "high", "求助")])
     assert body["title"] == {
         "zh": "3 条通知合并，其中高风险 1 条",
         "en": "3 notices in one, 1 of high severity",
@@ -141,7 +141,7 @@ def test_a_digest_lists_what_it_stands_for_the_most_severe_first() -> None:
 
 
 def test_a_digest_of_very_many_counts_what_it_does_not_list() -> None:
-    members = [notice(n) for n in range(1, 101)] + [notice(200 + n, title="案件1") for n in range(3)]
+    members = [notice(n) for n in range(1, 101)] + [notice(200 + n, title="事件1") for n in range(3)]
     lines = digest_body(members)["text"]["zh"].split("\n")
     assert len(lines) == MOST_LISTED + 1 and lines[-1] == f"另有 {103 - MOST_LISTED} 条，请在控制台查看"
     same = [Notice(n, 1, "apprise", "u", "r", both(("甲", "文"), ("a", "x"))) for n in range(1, 5)]

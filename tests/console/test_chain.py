@@ -207,7 +207,7 @@ async def test_whom_to_send(client: Clients, move: Callable[..., Awaitable[None]
         ("T3", True, None),
         ("T1", False, other["number"]),
     ]
-    assert items[2]["unfit"] == [{"code": "busy", "zh": "正在处理其他案件", "en": "it is on another case"}]
+    assert items[2]["unfit"] == [{"code": "busy", "zh": "正在处理其他事件", "en": "it is on another case"}]
     assert items[0]["distance"] == pytest.approx(474, abs=1)
     assert items[0]["battery"] == 80 and 0 <= items[0]["age"] < 60
     assert [i["terminal"] for i in (await client("operator").get(f"{path}?limit=1")).json()["items"]] == ["T2"]

@@ -328,7 +328,7 @@ async def test_the_queue_of_what_is_nobodys(
     assert queued.since == OPENED + timedelta(minutes=3)
     assert queued.until == datetime(2026, 11, 19, 10, 22, tzinfo=CHINA), "four working hours"
     assert [s.unit for s in queued.suggestions] == ["fishery", "centre"], "who sent it back is not suggested"
-    assert "500 米内办理过其他案件 2 件" in queued.suggestions[0].why[0].zh
+    assert "500 米内办理过其他事件 2 件" in queued.suggestions[0].why[0].zh
     assert (await list_unclear(conn, site=site, duty=ground, areas=[TOWN])) == ([], None)
     assert await get_unclear(conn, before[0].id, site=site, duty=ground) is None
 

@@ -357,7 +357,7 @@ async def test_two_alerts_that_late_readings_prove_to_be_one_become_one_and_both
     assert (
         (await case_entries(conn, older.case_id))[-1]
         .data["zh"]
-        .endswith("；其案件为 PG-20261120-0002，是否并案请人工决定")
+        .endswith("；其事件为 PG-20261120-0002，是否并案请人工决定")
     )
     assert "PG-20261120-0001" in (await case_entries(conn, younger.case_id))[-1].data["en"]
     assert await actions(conn, younger) == ["raise", "alert_merged"]

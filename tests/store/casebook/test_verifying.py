@@ -29,7 +29,7 @@ async def book(conn: AsyncConnection, site: Site, duty: DutyMatrix) -> Any:
             conn,
             actor=OPERATOR,
             category="fishing",
-            title=f"案件{n}",
+            title=f"事件{n}",
             severity="low",
             lon=118.88,
             lat=31.47,
