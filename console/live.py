@@ -15,20 +15,17 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-import psycopg
 import structlog
 from prometheus_client import Gauge
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg_pool import AsyncConnectionPool
 
 from console.sight import Sight
-from store.database import announce, listen
+from store.database import AWAY, announce, listen
 
 log = structlog.get_logger()
 SSE_CLIENTS: Final = Gauge("patrolgrid_sse_clients", "Open live streams")
 RESYNC: Final = b"event: resync\ndata: {}\n\n"
 BEAT: Final = b": beat\n\n"
-AWAY: Final = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout)
-"""What a database that is away looks like."""
 
 
 class Watcher:

@@ -39,6 +39,7 @@ KEEPALIVE = 30  # seconds
 CONNECT_WAIT: Final = 10.0  # seconds for TCP and TLS
 PAUSE_FIRST, PAUSE_MOST = 0.2, 2.0  # seconds between attempts; a county has a handful of workers
 STEADY: Final = 10.0  # seconds after which a connection that was lost had been a good one
+SETTLED: Final = 5.0  # seconds after which a broker has begun to send what waited
 LINGER: Final = 0.02  # seconds; batches form under load, and a lone message is not kept waiting
 BUSY_LINGER: Final = ((3_000, 0.2), (200, 0.08))
 """Messages of the last batch and, from so many on, seconds: what a transaction and a step of every detector cost by
@@ -77,6 +78,8 @@ class Listener:
         self.filters = tuple(subscriptions() if filters is None else filters)
         self._without = tuple(without)
         self._changed: asyncio.Task[None] | None = None
+        self._subscribing = asyncio.Lock()
+        self._subscribed: tuple[tuple[str, ...], tuple[str, ...]] | None = None  # on this connection
         self.connected = False
         self.changed_at = time.time()
         self._brokers = brokers(url)
@@ -117,6 +120,11 @@ class Listener:
                 return taken
 
     @property
+    def steady(self) -> bool:
+        """Whether it has been connected for so long that what waited at the broker is coming or has come."""
+        return self.connected and time.time() - self.changed_at >= SETTLED
+
+    @property
     def more(self) -> bool:
         """Whether messages wait to be taken."""
         return len(self._waiting) > 0
@@ -132,10 +140,10 @@ class Listener:
     def follow(self, filters: Sequence[str], without: Sequence[str]) -> None:
         """Go over to other subscriptions, at once where there is a connection: what is new first, then what is not
         wanted any more. Messages of the latter that wait at the broker still come."""
-        if (tuple(filters), tuple(without)) == (self.filters, self._without):
-            return
         self.filters, self._without = tuple(filters), tuple(without)
-        if self._session is not None and self.connected:
+        if self._session is None or self._subscribing.locked() or self._subscribed is None:
+            return  # who subscribes looks again when he has the answer
+        if self._subscribed != self._wanted:
             self._changed = asyncio.create_task(self._resubscribe(self._session), name=f"filters {self._client_id}")
 
     async def _resubscribe(self, session: Session) -> None:
@@ -195,7 +203,7 @@ class Listener:
         async with asyncio.timeout(CONNECT_WAIT):
             tls = broker.tls()
             await loop.create_connection(lambda: session, broker.host, broker.port, ssl=tls)
-        self._session = session
+        self._session, self._subscribed = session, None
         present = await session.greet(packets.connect(self._client_id, broker.user, broker.password, KEEPALIVE))
         if present:  # what waits here from before comes again, and only then can be acknowledged
             self._waiting.forget_before(session.number)
@@ -203,13 +211,22 @@ class Listener:
         log.info("mqtt_connected", broker=broker.name, session_present=present)
         await self._subscribe(session)
 
+    @property
+    def _wanted(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        return self.filters, self._without
+
     async def _subscribe(self, session: Session) -> None:
-        refused = await session.subscribe(self.filters)
-        if refused:
-            log.error("mqtt_subscription_refused", filters=refused)
-        if self._without:
-            await session.unsubscribe(self._without)
-        self._set_connected(not refused)
+        """Until what is wanted is subscribed to: it may change while an answer waits behind a long queue."""
+        async with self._subscribing:
+            while self._subscribed != (wanted := self._wanted):
+                filters, without = wanted
+                refused = await session.subscribe(filters)
+                if refused:
+                    log.error("mqtt_subscription_refused", filters=refused)
+                if without:
+                    await session.unsubscribe(without)
+                self._subscribed = wanted
+                self._set_connected(not refused)
 
 
 def pause_after(rounds: int) -> float:

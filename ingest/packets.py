@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from devices.kept import Kept
 from ingest.messages import FACTS, Facts, Messages
 
 CONNACK, PUBACK, SUBACK, UNSUBACK, PINGRESP = 2, 4, 9, 11, 13
@@ -28,8 +29,6 @@ REFUSALS: Final = {  # 3.2.2.3
     5: "not authorised",
 }
 MOST_CONTROL: Final = 1 << 16  # bytes; a SUBACK has one for each filter, the others two or none
-_TOPICS_KEPT: Final = 1 << 17
-_TOPIC_KEPT: Final = 256  # bytes
 _AT_LEAST_ONCE: Final = 0x32  # PUBLISH at QoS 1 (3.3.1)
 _AT_LEAST_ONCES: Final = frozenset((0x32, 0x33, 0x3A, 0x3B))  # the same retained, delivered again, or both
 _RUN_LEAST: Final = 8  # packets from which on columns cost less
@@ -63,7 +62,7 @@ class Parser:
         self._parts: list[bytes] = []  # of a packet that is not all here
         self._missing = 0  # bytes to go until it is worth looking at the parts again
         self._skip = 0  # bytes of an oversized packet still to come
-        self._topics = _Topics()
+        self._topics = Kept(_topic)
 
     def feed(self, data: bytes, received: int = 0) -> tuple[Messages, list[Control]]:
         """The packets that ``data`` completes, each kind in order; ``received`` is our clock in UTC µs.
@@ -185,17 +184,10 @@ class _Out:
         return Messages(self.topics, self.payloads, facts)
 
 
-class _Topics(dict[bytes, str]):
-    """Topics as text, kept: the next message of the same device finds its hash computed. They are interned, as those of
-    the registry are, so that looking one up among 100,000 compares no text."""
-
-    def __missing__(self, name: bytes) -> str:
-        topic = sys.intern(name.decode("utf-8", "backslashreplace"))
-        if len(name) <= _TOPIC_KEPT:
-            if len(self) >= _TOPICS_KEPT:
-                self.clear()
-            self[name] = topic
-        return topic
+def _topic(name: bytes) -> str:
+    """A topic as text. It is kept, so that the next message of the same device finds its hash computed, and interned as
+    those of the registry are, so that looking one up among 100,000 compares no text."""
+    return sys.intern(name.decode("utf-8", "backslashreplace"))
 
 
 def _run(buffer: bytes, at: int) -> list[int]:

@@ -105,6 +105,7 @@ class Pipeline:
         self.record_ack = record_ack
         self.pass_on = hand_on
         self.storing = True
+        self._under_way = 0  # batches that were taken and not yet handed on
         self.directory = Directory(registry)
         self._positions = Positions(more=lambda: listener.more)
 
@@ -117,16 +118,26 @@ class Pipeline:
     def registry(self, registry: Registry) -> None:
         self.directory = Directory(registry)
 
+    @property
+    def idle(self) -> bool:
+        """Whether all that came has been handed on."""
+        return not (self.listener.more or self._under_way)
+
     async def run(self) -> None:
         """Listen and store until cancelled. While the database writes one batch, the next is made ready."""
         async with self.listener, asyncio.TaskGroup() as tasks:
             writing: asyncio.Task[None] | None = None
             while True:
                 work = Work(await self.listener.take(self.batch_size))
+                self._under_way += 1
                 refusal = await self._prepare(work)
                 if writing is not None:
                     await writing  # one after the other, so a device's readings are committed in their order
-                writing = tasks.create_task(self._complete(work, refusal), name="write")
+                writing = tasks.create_task(self._finish(work, refusal), name="write")
+
+    async def _finish(self, work: Work, refusal: Refusal | None) -> None:
+        await self._complete(work, refusal)
+        self._under_way -= 1
 
     async def process(self, messages: Sequence[Message]) -> None:
         """Run messages through the steps; each is stored or kept as a reject, and acknowledged."""

@@ -237,6 +237,8 @@ class Session(asyncio.BufferedProtocol):
                 silent = time.monotonic() - max(asked, self._heard) >= ANSWER
                 if not answer.done() and not self._held and silent:
                     raise ConnectionResetError(f"the broker did not answer {name} within {ANSWER:g} s")
+                if not answer.done() and kind != packets.CONNACK:
+                    self._transport.write(packets.PING)  # nor are we, although we may not read for as long as we like
             return answer.result()
         finally:
             del self._questions[kind]

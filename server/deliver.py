@@ -10,20 +10,19 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-import psycopg
 import structlog
 from prometheus_client import Counter
 from psycopg import AsyncConnection
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg_pool import AsyncConnectionPool
 
 from alerts.notice import Channel, Notice, Permanent, Temporary
+from store.database import AWAY
 from store.outbox import due_notices, mark_failed, mark_sent
 
 log = structlog.get_logger()
 NOTICES = Counter("patrolgrid_notices_total", "Notices by channel and outcome", ["channel", "outcome"])
 AT_ONCE: Final = 8  # contacts, or terminals, that are being sent to
 GRACE: Final = 15.0  # seconds that a worker waits at its end for what is being sent
-_AWAY: Final = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout)
 
 
 async def deliver(pool: AsyncConnectionPool, channels: Mapping[str, Channel], *, every: float = 0.5) -> None:
@@ -61,7 +60,7 @@ class _Lane:
         try:
             async with self._pool.connection() as conn:
                 due = await due_notices(conn, room, commands=self._commands, busy=busy)
-        except _AWAY as error:
+        except AWAY as error:
             log.warning("outbox_waits_for_database", error=str(error).strip())
             await asyncio.sleep(2.0)
             return []
@@ -106,7 +105,7 @@ class _Lane:
             try:
                 async with self._pool.connection() as conn:
                     await _marked(conn, notice, failure)
-            except _AWAY as error:
+            except AWAY as error:
                 log.warning("outbox_waits_for_database", error=str(error).strip(), notice=notice.id)
                 await asyncio.sleep(1.0)
             else:

@@ -5,7 +5,7 @@ The watch feeds it what is committed, a backtest what is stored; the same readin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -82,14 +82,15 @@ class LateReadings:
         """Note late rows of one kind."""
         for device in np.unique(rows["device"]).tolist():
             at = rows["at"][rows["device"] == device]
-            self._widen(device, int(at.min()), int(at.max()))
+            self.note(device, int(at.min()), int(at.max()))
 
     def merge(self, other: LateReadings) -> None:
         """Note what another has noted."""
         for device, span in other.spans.items():
-            self._widen(device, *span)
+            self.note(device, *span)
 
-    def _widen(self, device: int, since: int, until: int) -> None:
+    def note(self, device: int, since: int, until: int) -> None:
+        """Note that readings of a device are late that are of these moments (UTC µs)."""
         first, last = self.spans.get(device, (since, until))
         self.spans[device] = (min(first, since), max(last, until))
 
@@ -165,8 +166,12 @@ class Fold:
         """Take over the watchers of another fold that has come as far, in the ``order`` of the rules' codes."""
         self.watchers = sorted([*self.watchers, *other.watchers], key=lambda w: order.index(w.rule.code))
         self.rules = [watcher.rule for watcher in self.watchers]
-        for kind, late in other.late.items():
-            self.late.setdefault(kind, LateReadings()).merge(late)
+        self.add_late(other.late)
+
+    def add_late(self, late: Mapping[str, LateReadings]) -> None:
+        """Note by kind what is late besides what this fold has seen itself."""
+        for kind, readings in late.items():
+            self.late.setdefault(kind, LateReadings()).merge(readings)
 
     def alarm_reach(self) -> int:
         """How far back (µs) :meth:`refill` lets every detector that follows reception see all alarms."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from psycopg import AsyncConnection
@@ -13,8 +14,8 @@ from detectors.base import Batch, reads
 from detectors.visits import visit_rows
 from devices.readings import SECOND, Rows
 from devices.site import Site
-from server.fold import KINDS, Fold, Found, last_received
-from server.waiting import NEVER, AlreadyRead
+from server.fold import KINDS, Fold, Found, LateReadings, last_received
+from server.waiting import NEVER, AlreadyRead, earlier
 from store.stretches import StretchTooLong, last_positions, late_alarms, next_slice, stretch
 from store.visits import visits_spanning, visits_within
 
@@ -26,7 +27,9 @@ not: a county's terminals send a million fixes an hour."""
 MOST_READ: Final = (
     200_000  # readings of one kind in a slice: where a quiet night ends, a long one is read again in parts
 )
-MOST_HELD: Final = 20  # batches that are caught up with in one turn
+AT_ONCE: Final = 20  # batches that are caught up with in one turn
+MOST_HELD: Final = 300_000  # readings; some 20 MB
+EMPTY: Final[Mapping[str, LateReadings]] = MappingProxyType({})
 
 
 class Refill:
@@ -41,6 +44,15 @@ class Refill:
         self._mine = None if site.whole else [device.id for device in site.registry.devices]
         self._at = self._now = newest - max(fold.reach(kind) for kind in (*KINDS, "visits"))
         self._length = FIRST
+
+    @property
+    def reached(self) -> int:
+        """Everything before this moment (UTC µs of event time) has been read."""
+        return self._at
+
+    def extend(self, newest: int, until: int) -> None:
+        """Read on to a later end than was meant at first."""
+        self._newest, self._until = newest, until
 
     @property
     def done(self) -> bool:
@@ -104,13 +116,24 @@ class Behind:
     later is taken as a batch alone.
     """
 
-    def __init__(self, site: Site, rules: Sequence[Rule], newest: int, since: int, until: int) -> None:
+    def __init__(
+        self,
+        site: Site,
+        rules: Sequence[Rule],
+        newest: int,
+        since: int,
+        until: int,
+        late: Mapping[str, LateReadings] = EMPTY,
+    ) -> None:
+        """``late``: readings that came late before, and may not have been folded again."""
         self.fold = Fold(site, rules, derives=False)
+        self._late = late
         self._read = AlreadyRead(since)
         self._read.end(until)
         self._refill = Refill(self.fold, newest, self._read, until)
         self._begun = False
         self._held: deque[Held] = deque()
+        self._readings = 0  # of what is held
 
     @property
     def level(self) -> bool:
@@ -122,6 +145,26 @@ class Behind:
         if self._held and not (len(batch) or len(visits) or len(self._held[-1].batch) or len(self._held[-1].visits)):
             self._held.pop()
         self._held.append(Held(batch, visits, now))
+        self._readings += len(batch)
+
+    @property
+    def full(self) -> bool:
+        """Whether more is held than should be; :meth:`leave_to_store` is called for then."""
+        return self._readings > MOST_HELD and not self._refill.done
+
+    def leave_to_store(self, newest: int, since: int, until: int) -> None:
+        """Forget of what is held all that the reading has yet to come to: it is stored, and read with the rest, up to
+        what was received ``until`` now. Arguments as at first."""
+        held, reached = self._held, self._refill.reached
+        self._held, self._readings = deque(), 0
+        for batch, visits, now, corrected in held:
+            passed = self._read.without(earlier(batch, reached))
+            if len(passed) or len(visits):
+                self._held.append(Held(passed, visits, now, corrected))
+                self._readings += len(passed)
+        self._read.begin_again(since)
+        self._read.end(until)
+        self._refill.extend(newest, until)
 
     def correct(self, visits: Rows, now: int) -> None:
         """Keep corrected visits, for those detectors that live on them."""
@@ -137,13 +180,15 @@ class Behind:
             found = await self._refill.slice(conn)
             if self._refill.done:
                 self.fold.late.clear()  # the store answers in event time: nothing in it is late
+                self.fold.add_late(self._late)
             return found
         return self._caught_up()
 
     def _caught_up(self) -> list[Found]:
         found = list[Found]()
-        for _ in range(min(MOST_HELD, len(self._held))):
+        for _ in range(min(AT_ONCE, len(self._held))):
             held = self._held.popleft()
+            self._readings -= len(held.batch)
             if held.corrected:
                 found += self.fold.receive(Batch(visits=held.visits), held.now)
             else:

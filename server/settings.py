@@ -33,7 +33,9 @@ class Settings(BaseSettings):
         "", description="TimescaleDB to use; empty: the private one in data_dir"
     )
     mqtt_url: Annotated[str, _url("mqtt", "mqtts")] = Field(
-        "", description="MQTT broker to use, mqtt[s]://user:password@host:port, more after commas; empty: the private one in data_dir"
+        "",
+        description="MQTT broker to use, mqtt[s]://user:password@host:port, more after commas;"
+        " empty: the private one in data_dir",
     )
     broker: Literal["", "mosquitto", "nats"] = Field(
         "", description="The private broker, mosquitto or nats; empty: that of the last start, at first mosquitto"

@@ -72,6 +72,11 @@ class AlreadyRead:
         self._until = NEVER
         self._keys: dict[str, set[tuple[Any, ...]]] = {kind: set() for kind in KEYS}
 
+    def begin_again(self, since: int) -> None:
+        """Forget what was noted; from now on what was received from ``since`` on is."""
+        self._since, self._until = since, NEVER
+        self._keys = {kind: set() for kind in KEYS}
+
     def add(self, batch: Batch) -> None:
         """Note what was read."""
         for kind, known in self._keys.items():
@@ -101,6 +106,12 @@ def joined(batches: Sequence[Batch]) -> Batch:
     parts: dict[str, Rows] = {kind: np.concatenate([getattr(batch, kind) for batch in batches]) for kind in KEYS}
     parts["fixes"] = parts["fixes"][np.lexsort((parts["fixes"]["at"], parts["fixes"]["device"]))]
     return Batch(**parts)
+
+
+def earlier(batch: Batch, moment: int) -> Batch:
+    """The readings of a batch that are of before a moment (UTC µs of event time)."""
+    parts: dict[str, Rows] = {kind: getattr(batch, kind) for kind in KEYS}
+    return Batch(**{kind: part[part["at"] < moment] for kind, part in parts.items()})
 
 
 def oldest_received(batch: Batch) -> int:

@@ -12,10 +12,10 @@ from functools import partial
 from typing import Any, Final
 
 import numpy as np
-import psycopg
 import structlog
 from prometheus_client import Gauge
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
 
 from alerts.duty import DutyMatrix
 from alerts.rules import Rule
@@ -24,15 +24,17 @@ from detectors.visit_correction import refold
 from detectors.visits import Visit, visit_rows
 from devices.readings import SECOND, VISIT, rows
 from devices.site import Site
-from server.fold import KINDS, Fold, Found, LateGroup, Watcher, last_received
+from server.fold import KINDS, Fold, Found, LateGroup, LateReadings, Watcher, last_received
 from server.refill import Behind, Refill, tiers
 from server.waiting import AlreadyRead, Waiting, joined
 from store.casebook import record_findings
+from store.database import AWAY
 from store.positions import catch_up
 from store.readings import mark_suspects
 from store.stretches import (
     first_after,
     last_before,
+    late_spans,
     newest_received,
     stretches,
 )
@@ -53,6 +55,7 @@ MOST_WAITING: Final = 500_000  # readings; some 30 MB, and the priming of a minu
 LATE_AT_ONCE = 250  # devices whose late fixes are set right with all their fixes in memory
 VISITS_EVERY: Final = 1.0  # seconds: with 100,000 terminals every step has somebody who comes or goes
 REFOLD_EVERY = 10.0  # seconds; late readings of so long are folded again in one go
+REFOLDED: Final = 120 * SECOND  # from receiving a late reading until it was folded again, at the most
 
 
 class Watch:
@@ -112,7 +115,8 @@ class Watch:
         first = Batch()
         if not self._behind:
             with contextlib.suppress(TimeoutError):
-                first = await asyncio.wait_for(self.batches.get(), timeout=1.0)
+                async with asyncio.timeout(1.0):  # wait_for() can swallow being cancelled
+                    first = await self.batches.get()
         if len(first) or not self.batches.empty():
             await asyncio.sleep(max(0.0, self._stepped + BETWEEN_STEPS - time.monotonic()))
         self._stepped = time.monotonic()
@@ -129,6 +133,8 @@ class Watch:
             visits = self._fold.visited
         for behind in self._behind:
             behind.hold(batch, visits, now)
+            if behind.full:
+                behind.leave_to_store(now, self._since(now), now)
         if found or time.monotonic() >= self._saved + VISITS_EVERY:
             await self._retrying(partial(self._save, found))
         self._measure(new)
@@ -145,7 +151,7 @@ class Watch:
         started = time.perf_counter()
         self.primed, self._behind = False, []
         self._read = AlreadyRead(min(_now() - SECOND, self.batches.oldest_received()))
-        found, later = list[Found](), list[list[Rule]]()
+        found, later, late = list[Found](), list[list[Rule]](), dict[str, LateReadings]()
         async with self.pool.connection() as conn:
             await catch_up(conn)  # what lags behind its fixes would look as if it had been quiet
             newest = await newest_received(conn)
@@ -158,13 +164,29 @@ class Watch:
                 found = await refill.begin(conn)
                 while not refill.done:
                     found += await refill.slice(conn)
+                late = await self._late(conn, newest - REFOLDED)
         self._fold.late.clear()  # the store answers in event time: nothing in it is late
+        self._fold.add_late(late)
         await self._save(found)
         self._read.end(now := _now())
-        since = min(now - UNDER_WAY, self.batches.oldest_received())
-        self._behind = [Behind(self._site, part, newest or 0, since, now) for part in later]
+        since = self._since(now)
+        self._behind = [Behind(self._site, part, newest or 0, since, now, late) for part in later]
         self.primed = True
         log.info("watch_primed", findings=len(found), seconds=round(time.perf_counter() - started, 2))
+
+    def _since(self, now: int) -> int:
+        """What was received (UTC µs) from then on may be stored and come as a batch yet."""
+        return min(now - UNDER_WAY, self.batches.oldest_received())
+
+    async def _late(self, conn: AsyncConnection, since: int) -> dict[str, LateReadings]:
+        """What came so late, and so shortly ago (UTC µs), that it is in no stretch that is read again, and may not have
+        been folded again before the last worker ended."""
+        site, late = self._site, dict[str, LateReadings]()
+        mine = None if site.whole else [device.id for device in site.registry.devices]
+        for kind, spans in (await late_spans(conn, since, mine)).items():
+            for span in spans:
+                late.setdefault(kind, LateReadings()).note(*span)
+        return late
 
     @property
     def reading(self) -> list[str]:
@@ -271,7 +293,7 @@ class Watch:
         while True:
             try:
                 await work()
-            except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
+            except AWAY as error:
                 log.warning("watch_waits_for_database", error=str(error).strip(), again_in=pause)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 5.0)

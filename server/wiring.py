@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-import psycopg
 import structlog
 import uvicorn
 from psycopg_pool import AsyncConnectionPool
@@ -24,7 +23,7 @@ from server.settings import Settings, WrongSetting
 from server.shards import Shard
 from server.telemetry import Checks, worker_app
 from server.worker import Ground, Worker
-from store.database import listen, migrate, open_pool, pending
+from store.database import AWAY, listen, migrate, open_pool, pending
 from store.registry import load_duty, load_rules, load_shares, load_site
 
 log = structlog.get_logger()
@@ -187,7 +186,7 @@ class _Wanted:
         while True:
             try:
                 return await read_ground(self._pool)
-            except psycopg.OperationalError as error:
+            except AWAY as error:
                 log.warning("site_not_read", error=str(error).strip())
                 await asyncio.sleep(1.0)
 

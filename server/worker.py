@@ -8,9 +8,8 @@ import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import psycopg
 import structlog
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg_pool import AsyncConnectionPool
 
 from alerts.channels.apprise_channel import AppriseChannel
 from alerts.channels.terminal import TerminalChannel
@@ -28,6 +27,7 @@ from server.settings import Settings
 from server.shards import Shard
 from server.watch import Watch
 from store.casebook import record_arrivals, record_command_ack, reoffer
+from store.database import AWAY
 from store.heat import count_hours
 from store.readings import apply_retention
 from store.supervision import remind_and_supervise
@@ -129,8 +129,8 @@ class Worker:
         return "primed" + "".join(f"; {rule} reads the past" for rule in self._watch.reading)
 
     def _listening(self) -> bool:
-        """Whether what devices send reaches the detectors; only then does their silence mean anything."""
-        return self._listener.connected and self._pipeline.storing
+        """Whether all that devices sent has reached the detectors; only then does time that passes mean anything."""
+        return self._listener.steady and self._pipeline.storing and self._pipeline.idle
 
     async def _hand_on(self, batch: Batch) -> None:
         await self._watch.batches.put(batch)
@@ -143,7 +143,7 @@ class Worker:
                     await record_arrivals(conn)
                 async with self._pool.connection() as conn:
                     await reoffer(conn, patience=self._settings.dispatch_patience)
-            except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
+            except AWAY as error:
                 log.warning("arrivals_wait_for_database", error=str(error).strip())
             await asyncio.sleep(ARRIVALS_EVERY)
 
@@ -153,7 +153,7 @@ class Worker:
             try:
                 async with self._pool.connection() as conn:
                     await remind_and_supervise(conn)
-            except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
+            except AWAY as error:
                 log.warning("supervision_waits_for_database", error=str(error).strip())
             await asyncio.sleep(SUPERVISION_EVERY)
 
@@ -167,7 +167,7 @@ class Worker:
                         conn, settings.fix_days, settings.snapshot_days, settings.reject_days
                     )
                 log.info("retention_applied", removed=removed)
-            except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
+            except AWAY as error:
                 log.warning("retention_waits_for_database", error=str(error).strip())
             await asyncio.sleep(RETENTION_EVERY)
 
@@ -179,6 +179,6 @@ class Worker:
                     counted = await count_hours(conn, self._settings.fix_days)
                 if counted:
                     log.info("hours_counted", hours=[hour.isoformat() for hour in counted])
-            except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
+            except AWAY as error:
                 log.warning("heat_map_waits_for_database", error=str(error).strip())
             await asyncio.sleep(HEAT_EVERY)

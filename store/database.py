@@ -19,13 +19,16 @@ import psycopg
 import structlog
 from psycopg import AsyncConnection
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 log = structlog.get_logger()
 
+AWAY: Final = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError, PoolTimeout)
+"""What a database looks like that is away, or takes nothing at present (read-only after a failover): try again."""
+
 CHANNEL: Final = "patrolgrid"
 RESUMED: Final = {"kind": "resumed"}
-"""What :func:`listen` yields after the connection was lost: events may have been missed, so read the state again."""
+"""What :func:`listen` yields when it begins to hear: events may have been missed before, so read the state again."""
 
 _MIGRATION_LOCK: Final = 0x70617467  # any number that only PatrolGrid's migrations use as an advisory lock
 _NAME: Final = re.compile(r"^(\d{4})_[a-z0-9_]+\.sql$")
@@ -201,23 +204,22 @@ async def announce(conn: AsyncConnection, **event: object) -> None:
 async def listen(url: str) -> AsyncIterator[dict[str, Any]]:
     """The events announced from now on, until closed. A lost connection is taken up again for ever.
 
-    After such a gap it yields :data:`RESUMED` (``{"kind": "resumed"}``), as events may have been missed.
+    Once it hears, at first and after every gap, it yields :data:`RESUMED` (``{"kind": "resumed"}``), as events may have
+    been missed before.
     """
-    pause, resumed = _RELISTEN_FIRST, False
+    pause = _RELISTEN_FIRST
     while True:
         try:
             async with await AsyncConnection.connect(conninfo(url), autocommit=True) as conn:
                 await conn.execute(f"LISTEN {CHANNEL}")
-                if resumed:
-                    yield dict(RESUMED)
-                pause, resumed = _RELISTEN_FIRST, True
+                yield dict(RESUMED)
+                pause = _RELISTEN_FIRST
                 async for notify in conn.notifies():
                     event = _event(notify.payload)
                     if event is not None:
                         yield event
         except psycopg.OperationalError as error:
             log.warning("listen_lost", error=str(error).strip(), again_in=pause)
-            resumed = True
             await asyncio.sleep(pause)
             pause = min(pause * 2, _RELISTEN_MOST)
 

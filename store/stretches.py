@@ -54,6 +54,12 @@ _LATE_ALARMS: Final = (
         AND (%(devices)s::int[] IS NULL OR device = ANY(%(devices)s))
     LIMIT %(limit)s"""
 )
+_LATE: Final = """
+    SELECT device, (extract(epoch FROM min(at)) * 1000000)::int8, (extract(epoch FROM max(at)) * 1000000)::int8
+    FROM {kind}
+    WHERE received >= %(since)s AND received - at > interval '1 hour'  -- as the index {kind}_late has it
+        AND (%(devices)s::int[] IS NULL OR device = ANY(%(devices)s))
+    GROUP BY device"""
 _LAST_BEFORE: Final = (
     _AS_ARRAYS
     % b"""
@@ -168,6 +174,17 @@ async def late_alarms(
     They are not in a stretch of event time that begins there, and must not be overlooked for that.
     """
     return await _fixes(conn, _LATE_ALARMS, {"since": moment(since), "devices": devices, "limit": limit})
+
+
+async def late_spans(
+    conn: AsyncConnection, since: int, devices: Sequence[int] | None = None
+) -> dict[str, list[tuple[int, int, int]]]:
+    """By kind, whose readings that were received at or after a moment (UTC µs) were more than an hour old by then: the
+    device's id, and the first and last moment (UTC µs) that they are of."""
+    values = {"since": moment(since), "devices": devices}
+    return {
+        kind: await (await conn.execute(_LATE.format(kind=kind).encode(), values)).fetchall() for kind in sorted(KINDS)
+    }
 
 
 async def newest_received(conn: AsyncConnection) -> int | None:

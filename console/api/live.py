@@ -11,8 +11,8 @@ from console.api.refusals import LOGGED_IN, refusals
 from console.auth import Anyone, caller_of
 from console.desk import TheDesk
 from console.errors import BY_STATUS, Problem
-from console.live import AWAY
 from console.sight import Sight
+from store.database import AWAY
 
 stream = APIRouter(prefix="/api/v1/live", tags=["live"], responses=refusals(*LOGGED_IN))
 

@@ -8,9 +8,9 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from console.desk import Desk, TheDesk
-from console.live import AWAY
 from console.models import Check, Health, Readiness
 from store.alerts import OPEN_ALERTS
+from store.database import AWAY
 from store.desk import answering, open_alerts
 
 log = structlog.get_logger()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
 from typing import Final
 
 from devices.codec import Codec
 from devices.codecs.owntracks import OwnTracksCodec
 from devices.codecs.patrolgrid import PatrolGridCodec
+from devices.kept import Kept
 
 CODECS: Final[tuple[Codec, ...]] = (PatrolGridCodec(), OwnTracksCodec())
 
@@ -28,9 +28,17 @@ def subscriptions(shares: Iterable[str] = ("+",), *, without_area: bool = True) 
     return list(dict.fromkeys(filters))
 
 
-@lru_cache(maxsize=1 << 17)
 def route(topic: str) -> Codec | None:
     """The codec whose filters this topic matches; None for an unknown one."""
+    return _ROUTES[topic]
+
+
+def share_of(topic: str) -> str | None:
+    """The area segment of a topic, by which work is shared out; None where its wire format has none."""
+    return _SHARES[topic]
+
+
+def _route(topic: str) -> Codec | None:
     levels = topic.split("/")
     for codec in CODECS:
         if any(_matches(f.split("/"), levels) for f in codec.filters):
@@ -38,9 +46,7 @@ def route(topic: str) -> Codec | None:
     return None
 
 
-@lru_cache(maxsize=1 << 17)
-def share_of(topic: str) -> str | None:
-    """The area segment of a topic, by which work is shared out; None where its wire format has none."""
+def _share(topic: str) -> str | None:
     levels = topic.split("/")
     for codec in CODECS:
         for f in codec.filters:
@@ -58,3 +64,7 @@ def _matches(pattern: list[str], levels: list[str]) -> bool:
         if i >= len(levels) or (wanted not in ("+", "{share}") and wanted != levels[i]):
             return False
     return len(levels) == len(pattern)
+
+
+_ROUTES: Final[Kept[str, Codec | None]] = Kept(_route)
+_SHARES: Final[Kept[str, str | None]] = Kept(_share)

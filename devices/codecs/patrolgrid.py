@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
@@ -33,6 +32,7 @@ from devices.codecs.json_payload import (
     storable,
 )
 from devices.crs import to_wgs84
+from devices.kept import Kept
 from devices.readings import NAN, CommandAck, Fix, Flag, Reading, Sample, Sighting
 
 When: TypeAlias = float | Annotated[datetime, Meta(tz=True)]
@@ -256,7 +256,7 @@ class PatrolGridCodec:
 
     def decode(self, topic: str, payload: bytes, received: int) -> Sequence[Reading]:
         """See :class:`devices.codec.Codec`."""
-        kind, device = _addressed(topic)
+        kind, device = _ADDRESSED[topic]
         if payload[:1] != b"{" or len(payload) > MAX_PAYLOAD:
             check_size(payload)
             if is_array(payload):
@@ -270,7 +270,6 @@ class PatrolGridCodec:
             return _with_cry(kind, payload, device, received)
 
 
-@lru_cache(maxsize=1 << 17)
 def _addressed(topic: str) -> tuple[_Kind, str]:
     """The kind of message and the device of a topic."""
     parts = topic.split("/", 4)
@@ -278,6 +277,9 @@ def _addressed(topic: str) -> tuple[_Kind, str]:
     if kind is None or not parts[2] or not parts[3]:
         raise Undecodable("unknown_topic", topic)
     return kind, parts[3]
+
+
+_ADDRESSED: Final[Kept[str, tuple[_Kind, str]]] = Kept(_addressed)
 
 
 def _with_cry(kind: _Kind, payload: bytes, device: str, received: int) -> list[Reading]:

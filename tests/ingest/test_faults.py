@@ -15,6 +15,7 @@ from psycopg_pool import AsyncConnectionPool
 from detectors.base import Batch
 from devices.codec import Codec
 from devices.readings import Fix, Reading, Sighting
+from ingest import listener as listener_module
 from ingest import pipeline as pipeline_module
 from ingest import steps
 from ingest.listener import Listener
@@ -50,6 +51,27 @@ async def test_the_puback_comes_after_the_commit(
         await until(lambda: len(third.handed_on()) > 0)
         assert [f["device"] for f in third.handed_on()] == [2]  # the others are acknowledged by now
         assert [r.times for r in await third.rejects()] == [1]
+
+
+async def test_time_passes_for_the_detectors_only_when_all_that_came_has_reached_them(
+    start: Any, pool: AsyncConnectionPool, terminal: aiomqtt.Client, until: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A backlog that is on its way, or a write that waits without an error, may hold what they would miss."""
+    monkeypatch.setattr(listener_module, "SETTLED", 0.5)
+    async with start() as bench:
+        listener = bench.pipeline.listener
+        await until(lambda: listener.connected)
+        assert not listener.steady
+        await until(lambda: listener.steady)
+        assert bench.pipeline.idle
+        async with pool.connection() as other, other.transaction(force_rollback=True):
+            await other.execute("LOCK TABLE fixes IN SHARE MODE")
+            await terminal.publish(f"{SHARE}/T-1/fix", fix_json(now()), qos=1)
+            await until(lambda: _writer_waits(pool))
+            assert bench.pipeline.storing
+            assert not bench.pipeline.idle
+        await until(lambda: bench.pipeline.idle)
+        assert len(bench.handed_on()) == 1
 
 
 async def _writer_waits(pool: AsyncConnectionPool) -> bool:

@@ -141,11 +141,47 @@ async def test_a_broker_that_hands_out_a_long_queue_before_it_answers_is_waited_
             guest.writer.write(packets.publish(f"{BASE}/fix", b"%d" % mid, mid))
             await asyncio.sleep(0.1)
         guest.writer.write(bytes((0x90, 2 + len(_filters(body)))) + body[:2] + b"\1" * len(_filters(body)))
+        heard.append((await guest.packet())[0])
         await guest.reader.read()
 
+    heard: list[int] = []
     async with played(busy) as (url, came), Listener(url, "x") as listener:
         await until(lambda: listener.connected)
         assert len(came) == 1
+        await until(lambda: heard)
+    assert heard == [0xC0], "a broker that hears nothing for so long gives the connection up"
+
+
+async def test_filters_that_change_while_an_answer_waits_are_subscribed_to_next(until: Any) -> None:
+    asked: list[list[bytes]] = []
+
+    async def slow(guest: Guest) -> None:
+        await guest.packet()
+        guest.writer.write(bytes((0x20, 2, 1, 0)))
+        while True:
+            first, body = await guest.packet()
+            if first == 0x82:
+                asked.append(_filters(body))
+                await asyncio.sleep(0.3)
+                guest.writer.write(bytes((0x90, 2 + len(asked[-1]))) + body[:2] + b"\1" * len(asked[-1]))
+            elif first == 0xA2:
+                guest.writer.write(b"\xb0\x02" + body[:2])
+
+    async with played(slow) as (url, came), Listener(url, "x", ["a/#"]) as listener:
+        await until(lambda: asked)
+        listener.follow(["b/#"], ["a/#"])
+        listener.follow(["a/#", "c/#"], [])
+        await until(lambda: len(asked) == 2)
+        listener.follow(["d/#"], ["a/#", "c/#"])  # this answer waits too
+        await until(lambda: len(asked) == 3)
+        await until(lambda: listener.connected)
+        listener.follow(["e/#"], ["d/#"])
+        listener.follow(["f/#"], ["d/#"])
+        await until(lambda: asked[-1] == [b"f/#"])
+        listener.follow(["f/#"], ["d/#"])
+        await asyncio.sleep(0.5)
+        assert len(came) == 1
+    assert asked == [[b"a/#"], [b"a/#", b"c/#"], [b"d/#"], [b"f/#"]]
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from detectors.base import Batch
 from devices.readings import FIX, SECOND, VISIT, Rows, rows
 from devices.site import Site
 from devices.site_folder import read_folder
+from server import refill
 from server.fold import Fold, Found
 from server.refill import Behind, tiers
 from server.watch import Watch
@@ -96,6 +97,40 @@ async def test_who_reads_the_past_behind_the_others_finds_the_same(
             found += await behind.advance(conn)
     assert seen(found) == seen(whole)
     assert behind.fold.late == {}, "nothing that came twice counts as late"
+
+
+async def test_who_is_overtaken_by_what_comes_leaves_it_to_the_store(
+    pool: AsyncConnectionPool, ground: tuple[Site, list[Rule], DutyMatrix], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is held meanwhile stays bounded, however long the past takes; and what is found is the same."""
+    monkeypatch.setattr(refill, "MOST_HELD", 40)
+    site, rules = ground[0], [rule for rule in ground[1] if rule.code == "forged_track"]
+    fixes, middle = story(site), BEGIN + 900 * SECOND
+    late = fixes["at"] == BEGIN + 1_000 * SECOND  # one moment comes ten minutes later
+    fixes["received"][late] += 600 * SECOND
+    fixes = fixes[np.argsort(fixes["received"], kind="stable")]
+    uninterrupted, whole = Fold(site, rules), list[Found]()
+    for batch, now in cut(fixes):
+        whole += uninterrupted.step(batch, now)
+    assert {subject for _, subject, _, _ in seen(whole)} == {"T003"}
+
+    async with pool.connection() as conn:
+        await store(conn, fixes[fixes["received"] <= middle])
+        behind = Behind(site, rules, newest=middle, since=middle - 90 * SECOND, until=middle)
+        found, left = await behind.advance(conn), 0
+        for n, (batch, now) in enumerate(cut(fixes)):
+            if now > middle:
+                behind.hold(await store(conn, batch.fixes), rows(VISIT), now)
+                if behind.full:
+                    behind.leave_to_store(now, now - 15 * SECOND, now)
+                    left += 1
+                if n % 20 == 0:
+                    found += await behind.advance(conn)
+                assert behind._readings <= 40 + len(batch)
+        while not behind.level:
+            found += await behind.advance(conn)
+    assert left > 3
+    assert seen(found) == seen(whole)
 
 
 async def test_the_watch_works_before_everything_is_read_and_leaves_nothing_out(

@@ -188,6 +188,25 @@ async def test_late_readings_are_folded_again_and_are_history(
         )
 
 
+async def test_what_came_late_and_was_not_folded_again_before_the_end_is_at_the_next_start(
+    pool: AsyncConnectionPool, ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A walk of five hours ago, committed and acknowledged; and then the worker is killed."""
+    monkeypatch.setattr(watch_module, "REFOLD_EVERY", 0.2)
+    middle = ground[0].zones["K-05"].geometry.centroid
+    away, here = (middle.x, middle.y + 0.01), (middle.x, middle.y)
+    old = walking(ground[0], "T015", now() - 5 * 3600 * SECOND, [away] * 6 + [here] * 12 + [away] * 6)
+    old["received"] = now()
+    await stored(pool, Batch(fixes=walking(ground[0], "T015", now() - 20 * SECOND, [away])))
+    await stored(pool, Batch(fixes=old))
+    query = (
+        'SELECT v.zone, v."left" IS NULL FROM visits v JOIN devices d ON d.id = v.device'
+        " WHERE d.code = 'T015' AND v.zone = 'K-05'"
+    )
+    async with watching(pool, ground):
+        await until(pool, query, [("K-05", False)])
+
+
 async def test_visits_are_stored_and_go_on_after_a_restart(pool: AsyncConnectionPool, ground: Ground) -> None:
     site = ground[0]
     middle = site.zones["K-05"].geometry.centroid

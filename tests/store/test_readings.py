@@ -20,7 +20,7 @@ from devices.readings import FIX, SAMPLE, SECOND, SIGHTING, CommandAck, Flag, Ro
 from devices.site import micros, moment
 from store import stretches
 from store.copy_in import COLUMNS, from_arrays, payload
-from store.database import listen
+from store.database import RESUMED, listen
 from store.readings import (
     StretchTooLong,
     last_positions,
@@ -260,8 +260,8 @@ async def test_listeners_are_told_of_positions_once_they_are_committed(
     pool: AsyncConnectionPool, database_url: str
 ) -> None:
     async with aclosing(listen(database_url)) as events:
+        assert await asyncio.wait_for(anext(events), 5) == RESUMED
         heard = asyncio.ensure_future(anext(events))
-        await asyncio.sleep(0.3)
         async with pool.connection() as own:
             await write(own, fixes=fixes(fix(99, flags=int(Flag.SOS | Flag.NO_POSITION))))
             await write(own, fixes=fixes(fix(99, T0 + 1)))

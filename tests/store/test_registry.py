@@ -19,7 +19,7 @@ from devices.registry import Device
 from devices.site import Area, Season, Unit, Zone
 from devices.site_contents import FILES, SiteErrors, SiteFolder
 from devices.site_folder import read_folder, write_folder
-from store.database import listen
+from store.database import RESUMED, listen
 from store.registry import (
     UnknownDevice,
     add_device,
@@ -353,8 +353,8 @@ async def test_a_device_that_left_cannot_be_deactivated(conn: AsyncConnection, s
 # ── Others are told, and never see half of it ───────────────────────────────────────────────────────────────────────
 async def test_listeners_are_told_when_it_is_committed(pool: Pool, database_url: str, shijiu: SiteFolder) -> None:
     events = listen(database_url)
+    assert await asyncio.wait_for(anext(events), 5) == RESUMED
     waiting = asyncio.ensure_future(anext(events))
-    await asyncio.sleep(0.5)
     async with pool.connection() as connection, connection.transaction():
         await save_site(connection, shijiu)
         await asyncio.sleep(0.2)
