@@ -29,8 +29,10 @@ from server import (
 )
 from server.demo import run_demo
 from server.private import ServicesError
+from server.publisher import BrokerAway, end_sessions
 from server.service_commands import addresses
 from server.settings import Settings, WrongSetting, read_settings
+from server.shards import Shard
 from server.telemetry import set_up_logs
 from server.wiring import NotReady, run, upgrade
 from simulators import NoLake, UnknownScenario, WrongArgument
@@ -38,6 +40,7 @@ from store.database import MigrationError
 
 console = Console(stderr=True)
 KNOWN = (
+    BrokerAway,
     MigrationError,
     NoLake,
     NotReady,
@@ -99,9 +102,17 @@ def serve() -> None:
 @app.command()
 def worker(
     shard: Annotated[str, typer.Option(help="Of several workers the INDEX-th, from 0: INDEX/COUNT")] = "",
+    end_session: Annotated[
+        bool, typer.Option("--end-session", help="Do not run: end its session at the broker, with what waits there")
+    ] = False,
 ) -> None:
     """Run a worker alone: MQTT in, detection, notices out. Its /metrics and /readyz are on PATROLGRID_WORKER_PORT."""
     settings = _begin(**({"shard": shard} if shard else {}))
+    if end_session:
+        client = Shard.parse(settings.shard).client(settings.worker)
+        for name in asyncio.run(end_sessions(addresses(settings).mqtt_url, client)):
+            console.print(f"session {client} ended at {name}")
+        return
     _loud(run(settings, addresses(settings), worker=True, console=False))
 
 

@@ -57,3 +57,19 @@ class Publisher:
             await self._client.publish(topic, payload, qos=1, timeout=5.0)
         except aiomqtt.MqttError as error:
             raise BrokerAway(f"{topic} was not acknowledged: {error}") from error
+
+
+async def end_sessions(mqtt_url: str, client: str) -> list[str]:
+    """End a client's session at each of the brokers, which gather messages for it otherwise; their names.
+
+    Raises:
+        BrokerAway: one cannot be reached, or will not have the client.
+    """
+    ended = []
+    for broker in brokers(mqtt_url):
+        try:
+            async with aiomqtt.Client(**broker.client_arguments(), identifier=client, clean_session=True):
+                ended.append(broker.name)
+        except aiomqtt.MqttError as error:
+            raise BrokerAway(f"the session {client!r} at {broker.name} could not be ended: {error}") from error
+    return ended
