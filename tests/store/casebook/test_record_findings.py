@@ -36,7 +36,7 @@ from store.casebook import (
     upkeep,
     void_alert,
 )
-from store.database import listen, open_pool
+from store.database import RESUMED, listen, open_pool
 from store.evidence import verify_all
 
 NOW = datetime(2026, 11, 20, 2, 30, tzinfo=UTC)
