@@ -2,6 +2,7 @@
 
     make fuzz
     make fuzz FUZZ="--inputs 20000 --seed 7"
+    make fuzz FUZZ=--guided                   # driven by coverage
 
 Good messages of every kind are mutated: values by nasty ones, bytes flipped, cut, doubled, joined with others. Nothing
 may raise or hang, and everything is accounted for:
@@ -25,6 +26,8 @@ import math
 import random
 import re
 import signal
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -368,9 +371,13 @@ def main() -> None:
     words = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     words.add_argument("--inputs", type=int, default=1_000_000, help="payloads and streams together")
     words.add_argument("--seed", type=int, default=time.time_ns() % 1_000_000_000)
+    words.add_argument("--guided", action="store_true", help="driven by coverage, see benchmarks/fuzz_guided.py")
     given = words.parse_args()
     say = Console(stderr=True)
     say.print(f"seed {given.seed}")
+    if given.guided:  # a process of its own, as it must import what it watches
+        command = [sys.executable, "-m", "benchmarks.fuzz_guided", str(given.inputs), str(given.seed)]
+        sys.exit(subprocess.run(command, check=False).returncode)
     begun = time.process_time()
     found = payloads(given.inputs * 7 // 10, given.seed, say) | streams(given.inputs * 3 // 10, given.seed, say)
     table = Table("what", "how many")
