@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Final
 
 import atheris  # type: ignore[import-not-found, unused-ignore]  # no wheels for every machine
+from rich.console import Console
+from rich.progress import Progress
 
 with atheris.instrument_imports(include=["devices", "ingest"]):
     from benchmarks.fuzz import (
@@ -55,6 +57,9 @@ class Check:
         self._done = 0
         self._waiting: list[tuple[Message, str]] = []
         self._begun = time.process_time()
+        self._progress = Progress(console=Console(stderr=True))
+        self._bar = self._progress.add_task("inputs", total=inputs)
+        self._progress.start()
 
     def __call__(self, data: bytes) -> None:
         """Raises whatever is wrong with what becomes of this input."""
@@ -66,7 +71,9 @@ class Check:
         self._done += 1
         if len(self._waiting) == BATCH or self._done == self._inputs:
             self._steps()
+            self._progress.update(self._bar, completed=self._done)
         if self._done == self._inputs:
+            self._progress.stop()
             spent = round(time.process_time() - self._begun, 1)
             figures = {"seed": self._seed, "inputs": self._done, "cpu_s": spent, "fates": dict(self._fates)}
             print(json.dumps({"fuzz_guided": figures}), flush=True)

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +15,8 @@ from benchmarks import fuzz
 from devices.codec import Undecodable
 from devices.codecs.patrolgrid import PatrolGridCodec
 from ingest.messages import Message
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -25,6 +32,22 @@ def test_no_stream_raises_hangs_or_depends_on_its_cut(seed: int) -> None:
     found = fuzz.streams(1_000, seed)["reader"]
     assert min(found[fate] for fate in ("refused with a ProtocolError", "taken to the end")) > 100
     assert found["messages too long, skipped"] > 100
+
+
+def test_a_guided_run_accounts_for_every_input_and_finds_what_is_wrong(tmp_path: Path) -> None:
+    pytest.importorskip("atheris")
+    command = [sys.executable, "-m", "benchmarks.fuzz_guided", "400", "3"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr[-2000:]
+    figures = json.loads(next(line for line in run.stdout.splitlines() if line.startswith("{")))["fuzz_guided"]
+    assert figures["inputs"] == sum(figures["fates"].values()) == 400
+
+    broken = "import devices.codecs.owntracks as o\no.OwnTracksCodec.decode = lambda *_: 1 / 0\n"
+    code = f"{broken}import benchmarks.fuzz_guided as g\ng.run(400, 3)"
+    run = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, check=False)
+    assert run.returncode != 0
+    assert list(tmp_path.glob("crash-*")), "the input is kept"
 
 
 def test_the_same_seed_draws_the_same() -> None:
