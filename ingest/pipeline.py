@@ -92,7 +92,7 @@ class Pipeline:
         *,
         hand_on: HandOn,
         record_ack: RecordAck | None = None,
-        batch_size: int = 10_000,
+        batch_size: int = 20_000,
         future_limit: float = 300.0,
         backfill_days: float = 30.0,
     ) -> None:

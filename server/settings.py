@@ -57,7 +57,7 @@ class Settings(BaseSettings):
         False,
         description="Subscribe to # alone, pass over what is not ours: for NATS with many terminals, without shards",
     )
-    batch_size: int = Field(10_000, ge=1, le=60_000, description="Most messages in one transaction")
+    batch_size: int = Field(20_000, ge=1, le=60_000, description="Most messages in one transaction")
     future_limit: float = Field(300.0, gt=0, description="Seconds a device's clock may be ahead before it is a reject")
     backfill_days: float = Field(30.0, gt=0, description="Days a reading may be old before it is a reject")
     dispatch_patience: float = Field(
