@@ -8,13 +8,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import structlog
-from psycopg import InterfaceError, OperationalError
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg_pool import AsyncConnectionPool
 
 from alerts.duplicates import Nearness
 from console.errors import Problem
 from store.answers import forget_answers
 from store.attachments import clear_unused
+from store.database import AWAY
 from store.media import Media
 from store.reporters import forget_callers
 
@@ -61,6 +61,6 @@ async def tidy_always(pool: AsyncConnectionPool, intake: Intake) -> None:
     while True:
         try:
             log.info("intake_tidied", removed=await tidy(pool, intake, datetime.now(UTC)))
-        except (OperationalError, InterfaceError, PoolTimeout, OSError) as error:
+        except (*AWAY, OSError) as error:
             log.warning("intake_not_tidied", error=str(error).strip())
         await asyncio.sleep(TIDY_EVERY)
