@@ -85,7 +85,7 @@ class Kind:
         if not good.all():
             if self.addresses:
                 self.addresses = [a for a, g in zip(self.addresses, good.tolist(), strict=True) if g]
-            self.rows, self.origin = self.rows[good], self.origin[good]
+            self.rows, self.origin = self.rows.compress(good), self.origin[good]
 
 
 class Work:
@@ -143,9 +143,11 @@ class Work:
     def join(self) -> None:
         """Put what the express lane has taken between the other fixes, in the order of their messages: of two of one
         moment the first counts."""
-        if len(self.express):
-            kind = self.fixes
+        kind = self.fixes
+        if len(kind.rows) and len(self.express):
             origin = np.concatenate([self.express_origin, kind.origin])
             order = np.argsort(origin, kind="stable")
-            kind.rows, kind.origin = np.concatenate([self.express, kind.rows])[order], origin[order]
+            kind.rows, kind.origin = np.concatenate([self.express, kind.rows]).take(order), origin[order]
             kind.addresses = ()
+        elif len(self.express):  # nearly always
+            kind.rows, kind.origin = self.express, self.express_origin

@@ -90,7 +90,9 @@ class Positions:
 
         A call for help is never kept waiting.
         """
-        due = _newest(np.concatenate([self.owed, fixes]))
+        due = _newest(fixes)
+        if len(self.owed):
+            due = _newest(np.concatenate([self.owed, due]))
         waits = time.monotonic() - self._moved < EVERY and self._more() and not (fixes["flags"] & _ALARM).any()
         if not len(due) or waits:
             return due
@@ -110,12 +112,14 @@ class Positions:
 
 def _newest(fixes: Rows) -> Rows:
     """Of those with a place the newest of each device, the last of equals; ordered by device."""
-    placed = fixes[fixes["flags"] & _NO_POSITION == 0]
-    placed = placed[np.lexsort((placed["at"], placed["device"]))]
-    last = np.ones(len(placed), bool)
-    last[:-1] = placed["device"][1:] != placed["device"][:-1]
-    newest: Rows = placed[last]
-    return newest
+    which = np.flatnonzero(fixes["flags"] & _NO_POSITION == 0)
+    device, at = fixes["device"][which], fixes["at"][which]
+    if ((device[1:] < device[:-1]) | ((device[1:] == device[:-1]) & (at[1:] < at[:-1]))).any():
+        order = np.lexsort((at, device))  # of a batch that is stored they come sorted
+        which, device = which[order], device[order]
+    last = np.ones(len(device), bool)
+    last[:-1] = device[1:] != device[:-1]
+    return fixes.take(which[last])
 
 
 async def move_to_known(conn: AsyncConnection, fixes: Rows) -> None:

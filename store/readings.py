@@ -168,13 +168,13 @@ def one_per_key(fixes: Rows) -> Rows:
     if (ahead | (fixes["device"][1:] == fixes["device"][:-1]) & (fixes["at"][1:] > fixes["at"][:-1])).all():
         return fixes  # as they are already
     placeless = fixes["flags"] & NO_POSITION
-    fixes = fixes[np.lexsort((placeless, fixes["at"], fixes["device"]))]
+    fixes = fixes.take(np.lexsort((placeless, fixes["at"], fixes["device"])))
     first = np.ones(len(fixes), bool)
     first[1:] = (fixes["device"][1:] != fixes["device"][:-1]) | (fixes["at"][1:] != fixes["at"][:-1])
     if first.all():
         return fixes
     alarms = np.bitwise_or.reduceat(fixes["flags"] & ALARM, np.flatnonzero(first))
-    fixes = fixes[first]
+    fixes = fixes.compress(first)
     fixes["flags"] |= alarms
     return fixes
 

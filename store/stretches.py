@@ -232,7 +232,7 @@ async def track(conn: AsyncConnection, device: int, since: int, until: int, limi
 
 async def _fixes(conn: AsyncConnection, query: bytes, values: dict[str, Any]) -> Rows:
     fixes = await _gathered(conn, FIX, query, values)
-    return fixes[np.lexsort((fixes["device"], fixes["at"]))]
+    return fixes.take(np.lexsort((fixes["device"], fixes["at"])))
 
 
 async def _gathered(conn: AsyncConnection, dtype: np.dtype[Any], query: bytes, values: dict[str, Any]) -> Rows:
@@ -250,7 +250,7 @@ async def _fetched(conn: AsyncConnection, dtype: np.dtype[Any], query: bytes, va
     async with conn.cursor(binary=True) as cursor:
         await cursor.execute(query, values)
         found = rows(dtype, await cursor.fetchall())
-    return found[np.lexsort((found["device"], found["at"]))]
+    return found.take(np.lexsort((found["device"], found["at"])))
 
 
 async def _one(conn: AsyncConnection, query: bytes, values: tuple[Any, ...] = ()) -> Any:

@@ -61,22 +61,21 @@ def plain_fixes(payloads: Sequence[bytes]) -> tuple[Rows, NDArray[np.intp]]:
     A payload is taken whole or not at all. ``device`` and ``received`` are for the caller to set; the fixes of an array
     carry :attr:`Flag.BACKFILL`.
     """
-    joined = _joined(payloads)
-    if joined.count(_BORDER) >= max(len(payloads), 1) or max(map(len, payloads), default=0) > MAX_PAYLOAD:
+    skeletons = _joined(payloads).translate(None, _NUMERALS).split(_BORDER) if payloads else []
+    if len(skeletons) > len(payloads) or max(map(len, payloads), default=0) > MAX_PAYLOAD:
         sound = [i for i, p in enumerate(payloads) if _BORDER not in p and len(p) <= MAX_PAYLOAD]
         fixes, origin = plain_fixes([payloads[i] for i in sound])
         return fixes, np.array(sound, np.intp)[origin]
-    skeletons = joined.translate(None, _NUMERALS).split(_BORDER) if payloads else []
     number = {skeleton: i for i, skeleton in enumerate(set(skeletons))}
     forms = [_remembered(skeleton) if len(skeleton) <= _KEPT else _form(skeleton) for skeleton in number]
     form = np.fromiter(map(number.__getitem__, skeletons), np.intp, len(skeletons))
     parts = [_of_keys(payloads, keys, forms, form) for keys in {form.keys: None for form in forms if form}]
+    if len(parts) == 1:
+        return parts[0]
     fixes = np.concatenate([np.empty(0, FIX), *(fixes for fixes, _ in parts)])
     origin = np.concatenate([np.empty(0, np.intp), *(origin for _, origin in parts)])
-    if len(parts) > 1:
-        order = np.argsort(origin, kind="stable")
-        fixes, origin = fixes[order], origin[order]
-    return fixes, origin
+    order = np.argsort(origin, kind="stable")
+    return fixes.take(order), origin[order]
 
 
 def _joined(payloads: Sequence[bytes]) -> bytes:
