@@ -85,6 +85,21 @@ def latest(arrivals: Arrivals, value: Floats, known: Times, held: Floats, *, sev
         newer |= equal & (value < held[device])
     newer &= value == value  # not NaN
     which = np.flatnonzero(newer)
-    if several:
+    if several and not last_is_newest(device[which], at[which], value[which]):
         which = which[np.lexsort((-value[which], at[which]))]
     return which
+
+
+def last_is_newest(device: NDArray[np.int32], at: Times, value: Floats | None = None) -> bool:
+    """Whether the last row of each device is its newest, and of equal moments that of the smallest ``value``: so it is
+    with batches as they come, and a fraction of the time that sorting takes."""
+    size = int(device.max(initial=-1)) + 1
+    last = np.empty(size, np.int64)
+    last[device] = at
+    if (at > last[device]).any():
+        return False
+    if value is None:
+        return True
+    least = np.empty(size)
+    least[device] = value
+    return not ((at == last[device]) & (value < least[device])).any()

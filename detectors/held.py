@@ -12,7 +12,7 @@ from detectors.certificate import ACCURACY
 from detectors.raster import distinct
 from devices.readings import SECOND, Rows
 
-HELD: Final = np.dtype([("device", "<i4"), ("at", "<i8"), ("lon", "<f8"), ("lat", "<f8")])
+HELD: Final = np.dtype([("device", "<i4"), ("at", "<i8"), ("lon", "<f8"), ("lat", "<f8")], align=True)
 
 
 class Held:
@@ -63,7 +63,7 @@ def by_device(held: Rows) -> Rows:
         return held
     since = int(held["at"].min())
     span = int(held["at"].max()) - since + 1  # one key sorts many times faster than two
-    ordered: Rows = held[np.argsort(held["device"].astype(np.int64) * span + (held["at"] - since))]
+    ordered: Rows = held.take(np.argsort(held["device"].astype(np.int64) * span + (held["at"] - since)))
     return ordered
 
 

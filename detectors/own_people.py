@@ -93,10 +93,10 @@ class OwnPeople:
         margin = self._radius / (DEGREE * 0.5)  # degrees, wide enough up to 60° of latitude
         around = (fixes["lon"] >= np.nanmin(lon) - margin) & (fixes["lon"] <= np.nanmax(lon) + margin)
         around &= (fixes["lat"] >= np.nanmin(lat) - margin) & (fixes["lat"] <= np.nanmax(lat) + margin)
-        fixes = fixes[np.isin(fixes["device"], fixes["device"][around])]
+        fixes = fixes.compress(np.isin(fixes["device"], fixes["device"][around]))
         if not len(fixes):
             return near
-        fixes = fixes[np.lexsort((fixes["at"], fixes["device"]))]
+        fixes = fixes.take(np.lexsort((fixes["at"], fixes["device"])))
         tree = shapely.STRtree(self._eyes.plane.points(fixes["lon"], fixes["lat"]))
         one, fix = tree.query(self._eyes.plane.points(lon, lat), predicate="dwithin", distance=self._radius)
         gone = fixes["at"] + self._recent + 1

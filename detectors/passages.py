@@ -91,7 +91,7 @@ class Passages:
             np.where(first, own[device], np.append(new[:1], new[:-1]))
             for own, new in ((self.at, at), (self.lon, lon), (self.lat, lat))
         )
-        last = np.append(first[1:], True)
+        last = np.flatnonzero(np.append(first[1:], True))
         took = at - before_at
         soon = took <= int(self.join * SECOND)
         # A receiver's first fix after a pause is often far off: a way that begins with it is not believed.

@@ -160,15 +160,16 @@ class Walked:
 
     def passed(self, rows: Rows) -> Iterator[tuple[int, Rows, Ids]]:
         """Take fixes, of dtype HELD; says of each course at which fixes which marks were passed."""
-        fresh = rows["at"] > self.newest[rows["device"]]
-        np.maximum.at(self.newest, rows["device"], rows["at"])
+        device, at = rows["device"].astype(np.intp), rows["at"].copy()  # whole columns: maximum.at is slow without
+        fresh = at > self.newest[device]
+        np.maximum.at(self.newest, device, at)
         place, _ = self.courses.near(rows["lon"], rows["lat"])
         if not len(place):
             return
         near, on_line = np.zeros(len(rows), bool), np.zeros(len(self.at), bool)
         near[place] = True
-        on_line[rows["device"][near & fresh]] = True
-        rows = by_device(rows[np.where(fresh, on_line[rows["device"]], near)])
+        on_line[device[near & fresh]] = True
+        rows = by_device(rows.compress(np.where(fresh, on_line[device], near)))
         device, at, lon, lat = rows["device"], rows["at"], rows["lon"], rows["lat"]
         late = at <= self.at[device]
         # Of a device the first that is not late follows what is known; late ones are places alone.

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Final
 
 import numpy as np
 
+from detectors.arrivals import last_is_newest
 from detectors.base import Batch, Finding, Sentence
 from detectors.dangers import Dangers
 from detectors.motionless import Motionless, Still, Stillness
@@ -149,10 +150,11 @@ class Sos:
         devices, who, when = state.devices, fixes["device"], fixes["at"]
         for at, known, columns in (("placed", "lon", ("lon", "lat")), ("charged", "battery", ("battery",))):
             newer = np.flatnonzero(np.isfinite(fixes[known]) & (when > devices[at][who]))
-            if (when[newer[1:]] < when[newer[:-1]]).any():
-                newer = newer[np.argsort(when[newer], kind="stable")]  # of a device's several the last one stays
-            device = who[newer]
-            devices[at][device] = when[newer]
+            device, moment = who[newer], when[newer]
+            if not last_is_newest(device, moment):
+                order = np.argsort(moment, kind="stable")  # of a device's several the last one stays
+                newer, device, moment = newer[order], device[order], moment[order]
+            devices[at][device] = moment
             for column in columns:
                 devices[column][device] = fixes[column][newer]
 

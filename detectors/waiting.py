@@ -68,11 +68,12 @@ class Waiting:
         due = self._rows["at"] < before
         if not due.any():
             return self._rows[:0]
-        taken, self._rows = self._rows[due], self._rows[~due]
-        missing = int(taken["device"].max()) + 1 - len(self._newest)
+        taken, self._rows = self._rows.compress(due), self._rows.compress(~due)
+        device, at = taken["device"].astype(np.intp), taken["at"].copy()
+        missing = int(device.max()) + 1 - len(self._newest)
         if missing > 0:
             self._newest = np.append(self._newest, np.full(missing, EARLIEST))
-        taken = taken[taken["at"] > self._newest[taken["device"]]]
-        np.maximum.at(self._newest, taken["device"], taken["at"])
-        ordered: Rows = taken[np.lexsort((taken["device"], taken["at"]))]
-        return ordered
+        new = np.flatnonzero(at > self._newest[device])
+        device, at = device[new], at[new]
+        np.maximum.at(self._newest, device, at)
+        return taken.take(new[np.lexsort((device, at))])

@@ -99,7 +99,8 @@ FIX: Final = np.dtype(
         ("accuracy", "<f4"),
         ("battery", "<f4"),
         ("flags", "<i2"),
-    ]
+    ],
+    align=True,
 )
 SIGHTING: Final = np.dtype(
     [
