@@ -10,13 +10,15 @@ from __future__ import annotations
 import asyncio
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias
 
 import psycopg
 import structlog
 from prometheus_client import Counter, Histogram
+from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from detectors.base import Batch
@@ -27,6 +29,7 @@ from ingest.listener import Listener
 from ingest.messages import Message
 from ingest.steps import check_area, check_place, check_time, decode, join, resolve, sort
 from ingest.work import Directory, Work
+from store.lanes import Lanes
 from store.positions import Positions
 from store.readings import RecordAck, write_batch
 
@@ -107,6 +110,7 @@ class Pipeline:
         self.storing = True
         self._under_way = 0  # batches that were taken and not yet handed on
         self.directory = Directory(registry)
+        self.lanes = Lanes(pool.max_size)
         self._positions = Positions(more=lambda: listener.more)
 
     @property
@@ -177,14 +181,21 @@ class Pipeline:
         for step in (store, acknowledge):
             await step(self, lone)
 
+    @asynccontextmanager
+    async def _connections(self, count: int) -> AsyncIterator[list[AsyncConnection]]:
+        async with AsyncExitStack() as taken:
+            waits = [self.pool.connection(timeout=CONNECTION_WAIT) for _ in range(count)]
+            yield [await taken.enter_async_context(wait) for wait in waits]
+
     async def write(self, work: Work) -> Batch:
-        """One transaction, tried until the database answers. Raises one of REFUSED, with nothing stored."""
+        """One transaction, or two at once for many fixes, tried until the database answers. Raises one of REFUSED, with
+        nothing stored."""
         fixes, sightings, samples = work.fixes.rows, work.sightings.rows, work.samples.rows
         rejects, acks = list(work.rejects.values()), [ack for _, ack in work.acks]
         pause, doubtful = RETRY_FIRST, False
         while True:
             try:
-                async with self.pool.connection(timeout=CONNECTION_WAIT) as conn:
+                async with self._connections(max(1, len(work.packed))) as (conn, *beside):
                     new = await write_batch(
                         conn,
                         fixes,
@@ -195,6 +206,7 @@ class Pipeline:
                         self.record_ack,
                         self._positions,
                         packed=work.packed,
+                        beside=beside,
                     )
             except REFUSED:
                 raise
@@ -207,6 +219,7 @@ class Pipeline:
                 pause = min(pause * 2, RETRY_MOST)
             else:
                 self.storing = True
+                self.lanes.written(fixes)
                 # An attempt whose connection broke may have been committed after all, and nobody was told of it.
                 return Batch(fixes, sightings, samples) if doubtful else new
 

@@ -162,7 +162,8 @@ async def sort(pipeline: Pipeline, work: Work) -> None:
     """Fixes in the order in which they are stored, one for each device and moment, and packed; which message brought
     each is not asked after this."""
     work.fixes.rows = one_per_key(work.fixes.rows)
-    work.packed = payload(work.fixes.rows)  # here, while the database is at the batch before
+    # Here, while the database is at the batch before.
+    work.packed = [payload(part) for part in pipeline.lanes.parts(work.fixes.rows)]
 
 
 def _alarms(kind: Kind) -> NDArray[np.bool_]:

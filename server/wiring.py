@@ -24,6 +24,7 @@ from server.shards import Shard
 from server.telemetry import Checks, worker_app
 from server.worker import Ground, Worker
 from store.database import AWAY, listen, migrate, open_pool, pending
+from store.lanes import LANES
 from store.registry import load_duty, load_rules, load_shares, load_site
 
 log = structlog.get_logger()
@@ -155,7 +156,7 @@ class _Wanted:
             await asyncio.sleep(1.0)
             ground = await read_ground(self._pool)
         # A server process that does nothing but write batches has in hand what it needs for it.
-        writing = open_pool(self._database_url, max_size=1, tried=False)
+        writing = open_pool(self._database_url, max_size=LANES, tried=False)
         async with writing as pool, asyncio.TaskGroup() as tasks:
             self._worker = Worker(*self._parts, ground, pool)
             tasks.create_task(self._worker.run(), name="work")

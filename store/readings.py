@@ -8,10 +8,12 @@ and :mod:`store.retention`, and can be had from here.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import AsyncExitStack
 from typing import Final, TypeAlias
 
 import numpy as np
+import psycopg
 from psycopg import AsyncConnection, errors
 
 from detectors.base import Batch
@@ -19,6 +21,7 @@ from devices.readings import FIX, CommandAck, Flag, Rows, rows
 from devices.site import moment
 from store.copy_in import COLUMNS, array, payload
 from store.heat import mark_late
+from store.lanes import copy_fixes
 from store.positions import Positions, move_to_known, move_to_stored
 from store.rejects import Reject, StoredReject, get_reject, list_rejects, mark_replayed, write_rejects
 from store.retention import Removed, apply_retention
@@ -51,9 +54,6 @@ NO_POSITION: Final = int(Flag.NO_POSITION)  # 16 in the SQL below
 _SUSPECT: Final = b"""
 UPDATE fixes f SET flags = f.flags | 64 FROM unnest(%(device)s::int4[], %(at)s::timestamptz[]) AS s (device, at)
 WHERE (f.device, f.at) = (s.device, s.at) AND f.at BETWEEN %(first)s AND %(last)s AND f.flags & 64 = 0"""  # SUSPECT
-
-_COPY_FIXES: Final = b"""
-COPY fixes (device, at, received, lon, lat, speed, heading, accuracy, battery, flags) FROM STDIN (FORMAT binary)"""
 
 # A stored fix is left alone, but for two things that must not be swallowed: an alarm, and the place of an alarm that
 # had come without one. ``received`` then says when that became known.
@@ -108,28 +108,30 @@ async def write_batch(
     record_ack: RecordAck | None = None,
     positions: Positions | None = None,
     *,
-    packed: bytes | None = None,
+    packed: Sequence[bytes] = (),
+    beside: Sequence[AsyncConnection] = (),
 ) -> Batch:
     """Store everything in one transaction (a savepoint inside the caller's) and announce it to the listeners.
 
-    Returns what is new: without what was stored before, and a stored fix again where an alarm was added to it. Arrays
-    are of the dtypes in :mod:`devices.readings` with places in WGS-84; ``device`` is the id. ``positions`` says when
-    the last positions are moved, at once unless given. ``packed`` is :func:`store.copy_in.payload` of
-    ``fixes``, which are then as :func:`one_per_key` leaves them.
+    Many fixes may be in a second transaction, on a connection ``beside``, which is committed right after the first or
+    not at all. Returns what is new: without what was stored before, and a stored fix again where an alarm was added to
+    it. Arrays are of the dtypes in :mod:`devices.readings` with places in WGS-84; ``device`` is the id. ``positions``
+    says when the last positions are moved, at once unless given. ``packed`` is :func:`store.copy_in.payload` of
+    ``fixes``, which are then as :func:`one_per_key` leaves them, or of the two parts of them (:mod:`store.lanes`).
 
     Raises:
         psycopg.DataError, UnicodeError: a value that PostgreSQL cannot hold; nothing was stored.
-        psycopg.Error: the database refuses or is away; nothing was stored, unless the connection broke at the commit.
+        psycopg.Error: the database refuses or is away; nothing was stored, unless a connection broke at the commit.
     """
     rejects, acks = list(rejects), list(acks)
     positions = Positions() if positions is None else positions
-    if packed is None:
+    if not packed:
         fixes = one_per_key(fixes)
-        packed = payload(fixes)
+        packed = [payload(fixes)]
+    lanes = [conn, *beside]
 
-    async def copy_fixes() -> Rows:
-        async with conn.cursor() as cursor, cursor.copy(_COPY_FIXES) as copy:
-            await copy.write(packed)
+    async def copy_all() -> Rows:
+        await copy_fixes(lanes, packed)
         return fixes
 
     async def merge_fixes() -> Rows:
@@ -137,8 +139,10 @@ async def write_batch(
         await move_to_known(conn, fixes)
         return new
 
-    async def write(write_fixes: Callable[[], Awaitable[Rows]]) -> Batch:
-        async with conn.transaction():
+    async def write(write_fixes: Callable[[], Awaitable[Rows]], *connections: AsyncConnection) -> Batch:
+        async with AsyncExitStack() as stack:
+            # Backwards, so that the first, which can be refused, is committed first.
+            begun = [await stack.enter_async_context(one.transaction()) for one in reversed(connections)]
             new = Batch(
                 await write_fixes() if len(fixes) else fixes,
                 await _write_texts(conn, _SIGHTINGS, sightings),
@@ -150,13 +154,17 @@ async def write_batch(
             if record_ack is not None:
                 for ack in acks:
                     await record_ack(conn, ack)
+        if any(transaction.status != transaction.Status.COMMITTED for transaction in begun):
+            raise psycopg.OperationalError(
+                "a connection was lost before COMMIT, which was not sent"
+            )  # psycopg is silent
         positions.committed(owed)
         return new
 
     try:
-        return await write(copy_fixes)
-    except errors.UniqueViolation:  # COPY knows no ON CONFLICT
-        return await write(merge_fixes)
+        return await write(copy_all, *lanes)
+    except (errors.UniqueViolation, errors.LockNotAvailable):  # COPY knows no ON CONFLICT
+        return await write(merge_fixes, conn)
 
 
 def one_per_key(fixes: Rows) -> Rows:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import aiomqtt
+import psycopg
 import pytest
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
@@ -19,6 +20,7 @@ from ingest import listener as listener_module
 from ingest import pipeline as pipeline_module
 from ingest import steps
 from ingest.listener import Listener
+from store import lanes, readings
 from store.database import open_pool
 
 SHARE = "pg/v1/320118001000"
@@ -206,3 +208,49 @@ async def test_poison_is_isolated(
     assert len(await bench.fixes()) == 41
     assert [s["label"] for s in bench.handed_on("sightings")] == ["fine"]
     assert {r.payload: r.reason for r in await bench.rejects()} == poison
+
+
+async def test_one_of_two_lanes_is_cut_off_in_the_middle(
+    start: Any,
+    pool: AsyncConnectionPool,
+    terminal: aiomqtt.Client,
+    until: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A batch on two connections, one of which ends before its commit or after that of the other."""
+    monkeypatch.setattr(lanes, "MANY", 40)
+    monkeypatch.setattr(pipeline_module, "RETRY_FIRST", 0.05)
+    begun, cut = now() - 100.0, list[int]()
+
+    class Cutting(psycopg.AsyncTransaction):
+        """Before every third commit of a pair its connection is cut."""
+
+        async def __aexit__(self, kind: Any, error: Any, trace: Any) -> bool:
+            if kind is None and self.connection in pairs and (turn := len(cut) + next(count)) % 3 == 0 and turn < 30:
+                cut.append(turn)
+                if turn % 2:  # seen to be lost before COMMIT is sent, which is then not even tried
+                    self.connection.pgconn.finish()
+                else:
+                    with psycopg.connect(pool.conninfo, autocommit=True) as other:
+                        other.execute("SELECT pg_terminate_backend(%s, 1000)", (self.connection.info.backend_pid,))
+            return await super().__aexit__(kind, error, trace)
+
+    pairs: list[AsyncConnection] = []
+    count = iter(range(1, 1000))
+    whole = readings.copy_fixes
+
+    async def copy(connections: Sequence[AsyncConnection], packed: Sequence[bytes]) -> None:
+        pairs[:] = connections if len(connections) > 1 else []
+        await whole(connections, packed)
+
+    monkeypatch.setattr(readings, "copy_fixes", copy)
+    monkeypatch.setattr(psycopg.connection_async, "AsyncTransaction", Cutting)
+    async with start() as bench:
+        for second in range(12):
+            for device in ("T-1", "T-2"):
+                array = b",".join(fix_json(begun + second + k * 0.01) for k in range(30))
+                await terminal.publish(f"{SHARE}/{device}/fix", b"[%b]" % array, qos=1)
+            await asyncio.sleep(0.1)
+        await until(lambda: len({(f["device"], f["at"]) for f in bench.handed_on()}) == 720)
+        assert len(await bench.fixes()) == 720
+        assert cut, "no batch took two lanes"
