@@ -80,9 +80,12 @@ class LateReadings:
 
     def add(self, rows: Rows) -> None:
         """Note late rows of one kind."""
-        for device in np.unique(rows["device"]).tolist():
-            at = rows["at"][rows["device"] == device]
-            self.note(device, int(at.min()), int(at.max()))
+        order = np.argsort(rows["device"], kind="stable")
+        device, at = rows["device"][order], rows["at"][order]
+        first = np.flatnonzero(np.append(True, np.diff(device) != 0)[: len(device)])
+        oldest, newest = (bound.reduceat(at, first) for bound in (np.minimum, np.maximum))
+        for span in zip(device[first].tolist(), oldest.tolist(), newest.tolist(), strict=True):
+            self.note(*span)
 
     def merge(self, other: LateReadings) -> None:
         """Note what another has noted."""

@@ -55,7 +55,8 @@ MOST_WAITING: Final = 500_000  # readings; some 30 MB, and the priming of a minu
 LATE_AT_ONCE = 250  # devices whose late fixes are set right with all their fixes in memory
 VISITS_EVERY: Final = 1.0  # seconds: with 100,000 terminals every step has somebody who comes or goes
 REFOLD_EVERY = 10.0  # seconds; late readings of so long are folded again in one go
-REFOLDED: Final = 120 * SECOND  # from receiving a late reading until it was folded again, at the most
+REFOLDED: Final = 600 * SECOND  # from receiving a late reading until it was folded again, at the most
+AGAIN_AT_ONCE: Final = 50_000  # readings of a kind that are folded again at once: a live step may wait for that
 
 
 class Watch:
@@ -82,6 +83,9 @@ class Watch:
         self._fold = Fold(site, rules)
         self._read = AlreadyRead()
         self._behind: list[Behind] = []
+        self._folding = asyncio.Lock()  # held by who changes the live state
+        self._refolding: asyncio.Task[None] | None = None
+        self._refolded: dict[str, LateReadings] = {}  # what that is about
         self._stepped = self._saved = 0.0  # by the monotonic clock
         self._reload: tuple[Site, Sequence[Rule], DutyMatrix] | None = None
 
@@ -91,20 +95,27 @@ class Watch:
 
     async def run(self) -> None:
         """Prime from the store, then follow the batches until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            await self._follow(tasks)
+
+    async def _follow(self, tasks: asyncio.TaskGroup) -> None:
         await self._retrying(self.prime)
         refold_at = upkeep_at = time.monotonic() + REFOLD_EVERY
         while True:
             batch = await self._next()
             if self._reload is not None:
+                await self._stop_refolding()
                 (self._site, rules, self.duty), self._reload = self._reload, None
                 self._rules = [rule for rule in rules if rule.active]
                 await self._retrying(self.prime)
-            await self._step(batch)
-            if self._behind:
-                await self.advance()
-            if self._fold.late and time.monotonic() >= refold_at:
+            async with self._folding:
+                await self._step(batch)
+                if self._behind:
+                    await self.advance()
+            idle = self._refolding is None or self._refolding.done()
+            if idle and self._fold.late and time.monotonic() >= refold_at:
                 refold_at = time.monotonic() + REFOLD_EVERY
-                await self._retrying(self.refold)
+                self._refolding = tasks.create_task(self.refold(), name="refold")
             if self.batches.empty() and time.monotonic() >= upkeep_at:
                 upkeep_at = time.monotonic() + REFOLD_EVERY / 2
                 await self._retrying(self._upkeep)
@@ -165,6 +176,8 @@ class Watch:
                 while not refill.done:
                     found += await refill.slice(conn)
                 late = await self._late(conn, newest - REFOLDED)
+        for kind, readings in self._refolded.items():  # what was under way when the site changed
+            late.setdefault(kind, LateReadings()).merge(readings)
         self._fold.late.clear()  # the store answers in event time: nothing in it is late
         self._fold.add_late(late)
         await self._save(found)
@@ -210,40 +223,69 @@ class Watch:
 
     # ── Late readings ───────────────────────────────────────────────────────────────────────────────────────────────
     async def refold(self) -> None:
-        """Fold the stretches to which late readings belong again, from the store and from a fresh state."""
-        await self._save([])  # the visits that are to be corrected are in the store then
-        late, found = dict(self._fold.late), list[Found]()
-        for kind, stretch_ in late.items():
-            for group in stretch_.groups(apart=int(SETTLED)):
-                for watcher in self._fold.watchers:
-                    if not watcher.detector.by_reception and kind in reads(watcher.detector):
-                        found += await self._again(watcher, kind, group)
-                if kind == "fixes":
-                    for some in group.parts(LATE_AT_ONCE):
-                        await self._correct_visits(some, found)
-        await self._save(found)
-        self._fold.late.clear()
-        log.info("late_readings_folded_again", kinds=sorted(late), findings=len(found))
+        """Fold the stretches to which late readings belong again, from the store and from a fresh state, beside the
+        live steps: where a whole county was cut off that takes minutes, and who calls for help then is not to wait."""
+        started, findings = time.perf_counter(), 0
+        async with self._folding:
+            late, self._fold.late = self._fold.late, {}
+        self._refolded = late
+        for kind, readings in late.items():
+            for group in readings.groups(apart=int(SETTLED)):
+                found: list[Found] = []
+                await self._retrying(partial(self._refold_group, kind, group, found))
+                findings += len(found)
+        self._refolded = {}
+        seconds = round(time.perf_counter() - started, 2)
+        log.info("late_readings_folded_again", kinds=sorted(late), findings=findings, seconds=seconds)
 
-    async def _again(self, watcher: Watcher, kind: str, group: LateGroup) -> list[Found]:
-        """What one detector finds in a late stretch, from a fresh state."""
-        site, found = self._fold.site, list[Found]()
-        again = Watcher.fresh(watcher.rule, watcher.detector, site)
+    async def _stop_refolding(self) -> None:
+        if self._refolding is not None:
+            self._refolding.cancel()
+            await asyncio.wait([self._refolding])
+
+    async def _refold_group(self, kind: str, group: LateGroup, found: list[Found]) -> None:
+        found[:] = await self._again(kind, group)
+        async with self._folding:
+            await self._save(found)
+        if kind == "fixes":
+            for some in group.parts(LATE_AT_ONCE):
+                async with self._folding:
+                    await self._save([])  # the visits that are to be corrected are in the store then
+                    told = await self._correct_visits(some)
+                    await self._save(told)
+                found += told
+
+    async def _again(self, kind: str, group: LateGroup) -> list[Found]:
+        """What the detectors of this kind of readings find in a late stretch, from fresh states."""
+        site, loop = self._fold.site, asyncio.get_running_loop()
+        chosen = [w for w in self._fold.watchers if not w.detector.by_reception and kind in reads(w.detector)]
+        again = [Watcher.fresh(watcher.rule, watcher.detector, site) for watcher in chosen]
+        begins = [group.since - int(refold_memory(watcher.detector) * SECOND) for watcher in chosen]
+        kinds = [k for k in KINDS if any(k in reads(watcher.detector) for watcher in chosen)]
+        found, now = list[Found](), 0
+        if not chosen:
+            return found
         # One terminal's late fixes and one sensor's late samples concern that device; what cameras say is judged
         # together.
         everybody = None if site.whole else [device.id for device in site.registry.devices]
         devices = everybody if kind == "sightings" else sorted(group.devices)
-        kinds = [k for k in KINDS if k in reads(watcher.detector)]
+
+        def step(batch: Batch, now: int, until: int) -> None:
+            for watcher, begin in zip(again, begins, strict=True):
+                if until >= begin:
+                    found.extend(watcher.step(batch, now, site))
+
         async with self.pool.connection() as conn:
-            now, begin = 0, group.since - int(refold_memory(watcher.detector) * SECOND)
-            async for batch in stretches(conn, begin, group.until + 1, devices, kinds):
+            slices = stretches(conn, min(begins), group.until + 1, devices, kinds, limit=AGAIN_AT_ONCE)
+            async for batch in slices:
                 now = max(now, last_received(batch))
-                found += again.step(batch, now, site)
+                newest = max(int(part["at"].max()) for part in (getattr(batch, k) for k in KINDS) if len(part))
+                await loop.run_in_executor(DETECTING, step, batch, now, newest)
         # What is judged only when its moment is over is judged now.
-        found += again.step(Batch(), max(now, group.until) + SETTLED, site)
+        await loop.run_in_executor(DETECTING, step, Batch(), max(now, group.until) + SETTLED, group.until)
         return [(rule, finding) for rule, finding in found if finding.until >= group.since]
 
-    async def _correct_visits(self, group: LateGroup, found: list[Found]) -> None:
+    async def _correct_visits(self, group: LateGroup) -> list[Found]:
         """Make the stored visits what they are with the late fixes, and tell those detectors that live on them."""
         fold, devices = self._fold, sorted(group.devices)
         memory = int(fold.visits.memory * SECOND)
@@ -253,18 +295,23 @@ class Watch:
             before = await last_before(conn, devices, since)
             parts = [b.fixes async for b in stretches(conn, since, until + 1, devices, ["fixes"])]
             fixes = np.concatenate([*parts, await first_after(conn, devices, until + 1)])
-            fixes = fixes[np.lexsort((fixes["device"], fixes["at"]))]
-            done = refold(fold.visits, fold.site, stored, before, fixes, fold.newest_fixes(devices), (since, until))
+            fixes = fixes.take(np.lexsort((fixes["device"], fixes["at"])))
+            known = fold.newest_fixes(devices)
+            done = await asyncio.get_running_loop().run_in_executor(
+                DETECTING, refold, fold.visits, fold.site, stored, before, fixes, known, (since, until)
+            )
             async with conn.transaction():
                 await strike_visits(conn, done.correction.struck)
                 await write_visits(conn, done.correction.told)
         fold.visits.adopt(fold.stays, done.state, done.present, done.begun)
         struck = [visit._replace(left=-1) for visit in done.correction.struck]
-        if changes := struck + done.correction.told:
-            visits, now = visit_rows(changes), _now()
-            found += fold.receive(Batch(visits=visits), now)
-            for behind in self._behind:
-                behind.correct(visits, now)
+        changes = struck + done.correction.told
+        if not changes:
+            return []
+        visits, now = visit_rows(changes), _now()
+        for behind in self._behind:
+            behind.correct(visits, now)
+        return fold.receive(Batch(visits=visits), now)
 
     # ── What is found ───────────────────────────────────────────────────────────────────────────────────────────────
     async def _save(self, found: list[Found]) -> None:

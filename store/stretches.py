@@ -146,14 +146,15 @@ async def stretches(
     devices: Sequence[int] | None = None,
     kinds: Collection[str] = KINDS,
     seconds: float = 600.0,
+    limit: int = MOST_ROWS,
 ) -> AsyncIterator[Batch]:
-    """The same in slices of event time, in order, the first of so many seconds; see :func:`next_slice`. Those without a
-    reading are left out."""
+    """The same in slices of event time, in order, the first of so many seconds and none with more than ``limit``
+    readings of a kind; see :func:`next_slice`. Those without a reading are left out."""
     begin, length = since, max(1, int(seconds * SECOND))
     while begin < until:
         end = min(begin + length, until)
         try:
-            batch = await stretch(conn, begin, end, devices, kinds)
+            batch = await stretch(conn, begin, end, devices, kinds, limit)
         except StretchTooLong:
             length //= 8
             continue

@@ -188,6 +188,49 @@ async def test_late_readings_are_folded_again_and_are_history(
         )
 
 
+@pytest.mark.parametrize(
+    ("hours", "camera", "walker", "reloaded"), [(4, "C03", "T016", False), (8, "C05", "T017", True)]
+)
+async def test_who_calls_for_help_does_not_wait_for_late_readings(
+    pool: AsyncConnectionPool,
+    ground: Ground,
+    monkeypatch: pytest.MonkeyPatch,
+    hours: int,
+    camera: str,
+    walker: str,
+    reloaded: bool,
+) -> None:
+    """Where a county was cut off, folding again takes minutes; a site that changes meanwhile lets it begin anew."""
+    monkeypatch.setattr(watch_module, "REFOLD_EVERY", 0.2)
+    held, reading, whole = asyncio.Event(), asyncio.Event(), watch_module.stretches
+
+    async def slow(*given: Any, **more: Any) -> AsyncIterator[Batch]:
+        if "sightings" in given[4]:  # visits are corrected for a few devices at a time
+            reading.set()
+            await held.wait()
+        async for batch in whole(*given, **more):
+            yield batch
+
+    monkeypatch.setattr(watch_module, "stretches", slow)
+    place = (PLACES["late"][0] + 0.002 * hours, PLACES["late"][1])
+    old = angling(ground[0], camera, now() - (hours * 3600 + 1000) * SECOND, 420, PLACES["late"])
+    fresh = angling(ground[0], camera, now() - 30 * SECOND, 10, (118.9400, 31.4700))
+    cry = walking(ground[0], walker, now() - 10 * SECOND, [place], flags=Flag.SOS)
+    late = f"SELECT count(*) FROM alerts WHERE rule = 'fishing_ban' AND last_seen < now() - interval '{hours} hours'"
+    async with watching(pool, ground) as watch:
+        [(before,)] = await fetch(pool, late)
+        await watch.batches.put(await stored(pool, Batch(sightings=fresh)))
+        await watch.batches.put(await stored(pool, Batch(sightings=old)))
+        await asyncio.wait_for(reading.wait(), 20)
+        await watch.batches.put(await stored(pool, Batch(fixes=cry)))
+        await until(pool, f"SELECT count(*) FROM alerts WHERE rule = 'sos' AND subject = '{walker}'", [(1,)])
+        assert await fetch(pool, late) == [(before,)]
+        if reloaded:
+            watch.reload(*ground)
+        held.set()
+        await until(pool, late, [(before + 1,)])
+
+
 async def test_what_came_late_and_was_not_folded_again_before_the_end_is_at_the_next_start(
     pool: AsyncConnectionPool, ground: Ground, monkeypatch: pytest.MonkeyPatch
 ) -> None:
