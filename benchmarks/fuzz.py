@@ -50,6 +50,7 @@ from ingest.messages import Message
 from ingest.packets import Parser
 from ingest.pipeline import STEPS, store
 from ingest.work import Directory, Work
+from store.lanes import Lanes
 
 NOW: Final = 1_732_230_000
 SHARE: Final = "320118001000"
@@ -245,7 +246,11 @@ def in_time(what: Callable[[], object]) -> Iterator[None]:
 async def prepared(messages: Sequence[Message], known: Registry, *, fast: bool = True) -> Work:
     """A batch after all steps before the store."""
     pipeline: Any = SimpleNamespace(
-        directory=Directory(known), future_limit=300.0, backfill_days=30.0, listener=SimpleNamespace(filters=())
+        directory=Directory(known),
+        future_limit=300.0,
+        backfill_days=30.0,
+        listener=SimpleNamespace(filters=()),
+        lanes=Lanes(),
     )
     work = Work(messages)
     for step in BEFORE_STORE:

@@ -15,6 +15,7 @@ from psycopg import AsyncConnection
 from devices.readings import SECOND, Rows
 
 LANES: Final = 2
+"""Connections that a batch may take."""
 MANY: Final = 15_000
 """Fixes from which on a second transaction costs less than it saves."""
 _DAY: Final = 86_400 * SECOND  # the span of a chunk
@@ -32,14 +33,12 @@ class Lanes:
     The first fix of a day makes a chunk, and locks out all who would make one too until it is committed.
     """
 
-    def __init__(self, connections: int = LANES) -> None:
-        """``connections`` that there are for batches."""
-        self._connections = connections
+    def __init__(self) -> None:
         self._days: set[int] = set()
 
     def parts(self, fixes: Rows) -> list[Rows]:
         """Fixes in order of device as the lanes take them: one part, or two with a border between devices."""
-        if len(fixes) < MANY or self._connections < LANES or not _days(fixes) <= self._days:
+        if len(fixes) < MANY or not _days(fixes) <= self._days:
             return [fixes]
         device = fixes["device"].copy()
         middle = device[len(fixes) // 2]

@@ -121,7 +121,6 @@ def test_only_into_days_that_were_written_to(monkeypatch: pytest.MonkeyPatch) ->
     both = one_per_key(np.concatenate([batch, fixes(range(1, 6), 1, T0 + DAY)]))
     assert len(known.parts(both)) == 1
     assert len(known.parts(batch[:9])) == 1  # few
-    assert len(Lanes(connections=1).parts(batch)) == 1
 
 
 @given(st.lists(st.tuples(st.integers(1, 6), st.integers(0, 9)), min_size=1, max_size=40, unique=True))
