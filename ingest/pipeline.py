@@ -99,8 +99,8 @@ class Pipeline:
         future_limit: float = 300.0,
         backfill_days: float = 30.0,
     ) -> None:
-        """``future_limit`` in seconds and ``backfill_days`` bound how far a device's clock may be from ours. The ``pool``
-        has :data:`store.lanes.LANES` connections at least that nobody else holds for long."""
+        """``future_limit`` in seconds and ``backfill_days`` bound how far a device's clock may be from ours. The
+        ``pool`` has :data:`store.lanes.LANES` connections at least that nobody else holds for long."""
         self.listener = listener
         self.pool = pool
         self.batch_size = batch_size
