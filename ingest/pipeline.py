@@ -11,7 +11,7 @@ import asyncio
 import time
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias
 
@@ -53,6 +53,7 @@ ACK_LAG = Histogram(
 )
 
 RETRY_FIRST, RETRY_MOST = 0.2, 3.0  # seconds between attempts at a database that is away
+LANE_WAIT: Final = 0.05  # seconds for a second connection
 CONNECTION_WAIT: Final = 3.0  # seconds for one attempt; the pool looks for the database anew with each
 
 # What says that the data are at fault, or our code for them. Everything else is the database's trouble and passes.
@@ -100,7 +101,7 @@ class Pipeline:
         backfill_days: float = 30.0,
     ) -> None:
         """``future_limit`` in seconds and ``backfill_days`` bound how far a device's clock may be from ours. The
-        ``pool`` has :data:`store.lanes.LANES` connections at least that nobody else holds for long."""
+        ``pool`` has up to :data:`store.lanes.LANES` connections for batches."""
         self.listener = listener
         self.pool = pool
         self.batch_size = batch_size
@@ -183,10 +184,14 @@ class Pipeline:
             await step(self, lone)
 
     @asynccontextmanager
-    async def _connections(self, count: int) -> AsyncIterator[list[AsyncConnection]]:
+    async def _connections(self, *, two: bool) -> AsyncIterator[list[AsyncConnection]]:
+        """One or two; but a database that has just come back is not waited for until it gives a second."""
         async with AsyncExitStack() as taken:
-            waits = [self.pool.connection(timeout=CONNECTION_WAIT) for _ in range(count)]
-            yield [await taken.enter_async_context(wait) for wait in waits]
+            connections = [await taken.enter_async_context(self.pool.connection(timeout=CONNECTION_WAIT))]
+            if two:
+                with suppress(PoolTimeout):
+                    connections.append(await taken.enter_async_context(self.pool.connection(timeout=LANE_WAIT)))
+            yield connections
 
     async def write(self, work: Work) -> Batch:
         """One transaction, or two at once for many fixes, tried until the database answers. Raises one of REFUSED, with
@@ -196,7 +201,7 @@ class Pipeline:
         pause, doubtful = RETRY_FIRST, False
         while True:
             try:
-                async with self._connections(max(1, len(work.packed))) as (conn, *beside):
+                async with self._connections(two=len(work.packed) > 1 and not doubtful) as (conn, *beside):
                     new = await write_batch(
                         conn,
                         fixes,

@@ -57,7 +57,8 @@ def _days(fixes: Rows) -> set[int]:
 
 
 async def copy_fixes(connections: Sequence[AsyncConnection], packed: Sequence[bytes]) -> None:
-    """COPY the payloads, each over its connection, in the transaction that goes on there.
+    """COPY the payloads, side by side or, over one connection, one after the other, in the transactions that go on
+    there.
 
     Raises:
         psycopg.errors.UniqueViolation: some are stored already.
@@ -65,12 +66,14 @@ async def copy_fixes(connections: Sequence[AsyncConnection], packed: Sequence[by
         psycopg.Error: otherwise; the first that one of them raised, once none is under way any more.
     """
 
-    async def copy(conn: AsyncConnection, data: bytes) -> None:
-        if len(packed) > 1:
+    async def copy(lane: int) -> None:
+        conn = connections[lane]
+        if len(connections) > 1:
             await conn.execute(_NOT_FOR_EVER)
-        async with conn.cursor() as cursor, cursor.copy(_COPY) as into:
-            await into.write(data)
+        for data in packed[lane :: len(connections)]:
+            async with conn.cursor() as cursor, cursor.copy(_COPY) as into:
+                await into.write(data)
 
-    for result in await asyncio.gather(*map(copy, connections, packed), return_exceptions=True):
+    for result in await asyncio.gather(*map(copy, range(len(connections))), return_exceptions=True):
         if result is not None:
             raise result

@@ -70,6 +70,13 @@ async def test_both_lanes_are_stored(two: list[AsyncConnection], pool: AsyncConn
         assert await (await conn.execute("SELECT count(*) FROM last_positions")).fetchone() == (5,)
 
 
+async def test_one_connection_takes_both(two: list[AsyncConnection], pool: AsyncConnectionPool) -> None:
+    first, second = fixes(range(1, 4), 5), fixes(range(4, 6), 5)
+    assert keys((await write(two[:1], first, second)).fixes) == keys(first, second)
+    await two[0].commit()
+    assert await stored(pool) == keys(first, second)
+
+
 @pytest.mark.parametrize("again", [0, 1])
 async def test_what_is_stored_already_is_not_new(
     two: list[AsyncConnection], pool: AsyncConnectionPool, again: int
