@@ -55,7 +55,9 @@ MOST_WAITING: Final = 500_000  # readings; some 30 MB, and the priming of a minu
 LATE_AT_ONCE = 250  # devices whose late fixes are set right with all their fixes in memory
 VISITS_EVERY: Final = 1.0  # seconds: with 100,000 terminals every step has somebody who comes or goes
 REFOLD_EVERY = 10.0  # seconds; late readings of so long are folded again in one go
-REFOLDED: Final = 600 * SECOND  # from receiving a late reading until it was folded again, at the most
+REFOLDED: Final = 600 * SECOND
+"""How long ago late readings may have been received that are folded again at the start: who ended before may not have
+come to them."""
 AGAIN_AT_ONCE: Final = 50_000  # readings of a kind that are folded again at once: a live step may wait for that
 
 

@@ -154,10 +154,9 @@ async def write_batch(
             if record_ack is not None:
                 for ack in acks:
                     await record_ack(conn, ack)
+        # psycopg passes in silence over the COMMIT of a connection that is known to be lost.
         if any(transaction.status != transaction.Status.COMMITTED for transaction in begun):
-            raise psycopg.OperationalError(
-                "a connection was lost before COMMIT, which was not sent"
-            )  # psycopg is silent
+            raise psycopg.OperationalError("a connection was lost before its COMMIT could be sent")
         positions.committed(owed)
         return new
 
@@ -175,9 +174,9 @@ def one_per_key(fixes: Rows) -> Rows:
     if len(fixes) < 2:
         return fixes
     device, at = fixes["device"].astype(np.int64), fixes["at"].copy()
-    since, until = int(at.min()), int(at.max())
-    if int(device.max()) * (until - since + 1) < 1 << 62:  # one key sorts several times as fast as two
-        key = device * (until - since + 1) + (at - since)
+    since, span = int(at.min()), int(at.max()) - int(at.min()) + 1
+    if (int(device.max()) + 1) * span < 1 << 62:  # one key sorts several times as fast as two
+        key = device * span + (at - since)
         if (key[1:] > key[:-1]).all():
             return fixes  # as they are already
         order = np.argsort(key)
