@@ -62,7 +62,6 @@ async function reload(first = false) {
   const asked = number;
   try {
     const found = await get(`/cases/${asked}`);
-    if (asked !== number) return; // somebody has gone on to another case
     shown(found, first);
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
@@ -76,8 +75,10 @@ async function reload(first = false) {
 
 /** The answer to an action is the same as a fresh reading. */
 function shown(found, first = false) {
-  detail = found;
   take(found.case);
+  if (found.case.id !== number) return; // somebody has gone on to another case
+  if (found.case.version < detail?.case.version) return; // asked before the last step, answered after it
+  detail = found;
   renderSoon();
   loadAround(found.case, renderSoon);
   if (first) lookAt();

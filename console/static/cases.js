@@ -92,6 +92,7 @@ export function take(found) {
 const renderSoon = steady(render);
 
 function remember(found) {
+  if (found.version < cases.get(found.id)?.version) return; // an answer that was overtaken
   cases.set(found.id, found);
   state.numbers.set(found.id, found.number);
   state.categories.add(found.category);

@@ -68,30 +68,30 @@ export function icon(name) {
   return svg;
 }
 
+const CLICK_AFTER = 50; // ms: a finger's click comes a while after it was lifted
 let pressed = false;
+let release;
 const postponed = new Set();
+function lift() {
+  clearTimeout(release);
+  release = setTimeout(() => {
+    pressed = false;
+    for (const render of [...postponed]) {
+      postponed.delete(render);
+      render();
+    }
+  }, CLICK_AFTER);
+}
 addEventListener(
   "pointerdown",
   () => {
+    clearTimeout(release);
     pressed = true;
   },
   { capture: true },
 );
-for (const event of ["pointerup", "pointercancel", "blur"]) {
-  addEventListener(
-    event,
-    () => {
-      pressed = false;
-      setTimeout(() => {
-        for (const render of [...postponed]) {
-          postponed.delete(render);
-          render();
-        }
-      }, 0); // after the click
-    },
-    { capture: true },
-  );
-}
+for (const event of ["pointerup", "pointercancel"]) addEventListener(event, lift, { capture: true });
+addEventListener("blur", lift); // the window's own: a field loses its focus to the very button that is being pressed
 
 /** `render`, but put off while a finger or button is down: what is pressed must not be exchanged before the click. */
 export function steady(render) {

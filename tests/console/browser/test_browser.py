@@ -112,6 +112,70 @@ async def test_from_log_in_to_a_closed_case(ground: Any, open_page: Any) -> None
     assert desk.complaints == []
 
 
+async def test_a_press_outlasts_what_others_write(ground: Any, open_page: Any) -> None:
+    """What comes in between press and release does not take the button away from under the pointer."""
+    case_id = await ground.alert()
+    desk = await open_page()
+    page = desk.page
+    await desk.log_in()
+    await page.goto(f"{ground.address}/#/case/{case_id}")
+    await page.click("[data-action=note]")
+    await page.fill("textarea[name=note]", "from the shore")
+    button = await page.locator("#action-send").bounding_box()
+    assert button is not None
+    await page.mouse.move(button["x"] + button["width"] / 2, button["y"] + button["height"] / 2)
+    async with page.expect_response(f"**/cases/{case_id}"):
+        await page.mouse.down()
+        async with ground.pool.connection() as conn:
+            case = await get_case(conn, case_id)
+            assert case is not None
+            words = {"note": "from the other desk", "version": case.version, "data": {}}
+            await act(conn, case_id, "note", Actor("rival", "admin"), **words)
+    await page.evaluate("() => new Promise((done) => setTimeout(done, 300))")  # as long as a slow finger rests
+    await expect(page.locator(".story")).not_to_contain_text("from the other desk")
+    await page.mouse.up()
+    await expect(page.locator(".story")).to_contain_text("from the shore")
+    await expect(page.locator(".story")).to_contain_text("from the other desk")
+    assert desk.complaints == []
+
+
+async def test_an_answer_that_was_overtaken_is_not_shown(ground: Any, open_page: Any) -> None:
+    """A reading of the case from before a step that is answered after it does not bring the old state back."""
+    case_id = await ground.alert()
+    desk = await open_page()
+    page = desk.page
+    await desk.log_in()
+    await page.goto(f"{ground.address}/#/case/{case_id}")
+    await desk.case_is("opened")
+    async with ground.pool.connection() as conn:
+        case = await get_case(conn, case_id)
+    assert case is not None
+    held: list[tuple[Route, Any]] = []
+
+    async def hold(route: Route) -> None:
+        held.append((route, await route.fetch()))
+
+    await page.route(f"**/cases/{case_id}", hold, times=1)
+    async with ground.pool.connection() as conn:  # the page reads the case anew, and the answer is slow
+        words = {"note": "a word", "version": case.version, "data": {}}
+        await act(conn, case_id, "note", Actor("rival", "admin"), **words)
+
+    async def asked() -> bool:
+        return bool(held)
+
+    await desk.until(asked, "the case read anew")
+    async with ground.pool.connection() as conn:
+        words = {"note": "a mistake", "version": case.version, "data": {}}
+        await act(conn, case_id, "void", Actor("rival", "admin"), **words)
+    await desk.case_is("void")
+    ((slow, answer),) = held
+    await slow.fulfill(response=answer)
+    await page.evaluate("() => new Promise((done) => setTimeout(done, 300))")
+    await desk.case_is("void")
+    await page.goto(f"{ground.address}/#/")
+    assert desk.complaints == []
+
+
 async def test_a_one_time_password_is_changed_first(ground: Any, open_page: Any) -> None:
     async with ground.pool.connection() as conn:
         await create_account(
