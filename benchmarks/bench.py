@@ -49,7 +49,7 @@ say = Console(stderr=True)
 class Sizes:
     """How much is sent."""
 
-    messages: int = 500_000
+    messages: int = 1_000_000
     rounds: int = 5
     arrays: int = 30_000
     backlog: int = 517_000
@@ -122,10 +122,15 @@ def null_subscriber(bench: Bench, which: str, since: float) -> dict[str, float]:
     if subscriber.stdout.readline().strip() != "ready":
         subscriber.kill()
         raise RuntimeError("the null subscriber did not subscribe")
+    before = cpu(bench.ground.broker_pid)
     loaded = said(bench.load(count, since=since, step=10, prefix=PREFIX), bench.sizes.timeout)
     heard = said(subscriber, bench.sizes.timeout)
+    broker = cpu(bench.ground.broker_pid) - before
+    costs = {"null": heard["cpu"], "null_broker": broker}
     rate = count / (heard["last"] - loaded["began"])
-    return {f"{which}_null_per_s": rate, f"{which}_null_cpu_s_per_100k": heard["cpu"] / count * 1e5}
+    return {f"{which}_null_per_s": rate} | {
+        f"{which}_{name}_cpu_s_per_100k": seconds / count * 1e5 for name, seconds in costs.items()
+    }
 
 
 def single_fixes(bench: Bench) -> None:

@@ -87,7 +87,13 @@ class Worker:
         """Start it; returns at once."""
         with self._log.open("ab") as log:
             command = [str(Path(sys.executable).with_name("patrolgrid")), "worker"]
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, env=self._environment)
+            self._process = subprocess.Popen(
+                command,
+                stdout=log,
+                stderr=log,
+                env=self._environment,
+                start_new_session=True,  # as a service has
+            )
 
     @property
     def running(self) -> bool:

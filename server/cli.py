@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
@@ -28,7 +29,7 @@ from server import (
     site_commands,
 )
 from server.demo import run_demo
-from server.private import ServicesError
+from server.private import ServicesError, give_way
 from server.publisher import BrokerAway, end_sessions
 from server.service_commands import addresses
 from server.settings import Settings, WrongSetting, read_settings
@@ -113,6 +114,7 @@ def worker(
         for name in asyncio.run(end_sessions(addresses(settings).mqtt_url, client)):
             console.print(f"session {client} ended at {name}")
         return
+    give_way(os.getpid())  # what it has not taken waits safely at the broker, which must not wait for it
     _loud(run(settings, addresses(settings), worker=True, console=False))
 
 

@@ -10,7 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from server.private import ServicesError, free_port, own, process, run, service_account, wait_until, working_in
+from server.private import (
+    ServicesError,
+    free_port,
+    give_way,
+    own,
+    process,
+    run,
+    service_account,
+    wait_until,
+    working_in,
+)
 
 USER = "patrolgrid"
 
@@ -148,6 +158,8 @@ class Postgres:
         except ServicesError as error:
             tail = log.read_text(errors="replace")[-1500:] if log.exists() else ""
             raise ServicesError(f"the private TimescaleDB does not start: {error}\n{tail}") from error
+        if pid := self.pid():
+            give_way(pid)
 
     def _clear_after_kill(self) -> None:
         """Make way after a kill -9: wait for the orphans to end, then remove the dead server's pid file.

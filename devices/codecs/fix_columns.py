@@ -45,6 +45,7 @@ _KINDS: Final = bytes(0 if byte in _NUMERALS else 1 if byte == ord(":") else 3 f
 _COLON_THEN_OTHER, _OTHER_THEN_NUMERAL = 2, 253  # differences of kinds, modulo 256
 _NUMBERS: Final = msgspec.json.Decoder(list[float])
 _KEPT: Final = 8 << 10  # bytes of a form that is remembered
+_PIECE: Final = 256 << 10  # bytes of payload parsed in one call, while which no other thread gets the interpreter
 
 
 class _Form(NamedTuple):
@@ -61,10 +62,20 @@ def plain_fixes(payloads: Sequence[bytes]) -> tuple[Rows, NDArray[np.intp]]:
     A payload is taken whole or not at all. ``device`` and ``received`` are for the caller to set; the fixes of an array
     carry :attr:`Flag.BACKFILL`.
     """
+    pieces = -(-sum(map(len, payloads)) // _PIECE)
+    if min(pieces, len(payloads)) < 2:
+        return _plain_fixes(payloads)
+    starts = range(0, len(payloads), -(-len(payloads) // pieces))
+    fixes, origins = zip(*(_plain_fixes(payloads[start : start + starts.step]) for start in starts), strict=True)
+    return np.concatenate(fixes), np.concatenate([o + start for o, start in zip(origins, starts, strict=True)])
+
+
+def _plain_fixes(payloads: Sequence[bytes]) -> tuple[Rows, NDArray[np.intp]]:
+    """The same, of payloads that are parsed together."""
     skeletons = _joined(payloads).translate(None, _NUMERALS).split(_BORDER) if payloads else []
     if len(skeletons) > len(payloads) or max(map(len, payloads), default=0) > MAX_PAYLOAD:
         sound = [i for i, p in enumerate(payloads) if _BORDER not in p and len(p) <= MAX_PAYLOAD]
-        fixes, origin = plain_fixes([payloads[i] for i in sound])
+        fixes, origin = _plain_fixes([payloads[i] for i in sound])
         return fixes, np.array(sound, np.intp)[origin]
     number = {skeleton: i for i, skeleton in enumerate(set(skeletons))}
     forms = [_remembered(skeleton) if len(skeleton) <= _KEPT else _form(skeleton) for skeleton in number]

@@ -129,6 +129,14 @@ def test_neither_server_runs_as_root(data_dir: Path, running: Addresses) -> None
         assert Path(f"/proc/{state.pid}").stat().st_uid != 0
 
 
+def test_the_database_gives_way_to_the_broker(data_dir: Path, running: Addresses) -> None:
+    database, broker = [state.pid for state in Services(data_dir).status()]
+    assert database is not None
+    assert broker is not None
+    assert os.getpriority(os.PRIO_PROCESS, broker) == os.getpriority(os.PRIO_PROCESS, 0)
+    assert os.getpriority(os.PRIO_PROCESS, database) > os.getpriority(os.PRIO_PROCESS, broker)
+
+
 async def test_data_survive_a_restart(data_dir: Path, running: Addresses) -> None:
     await _write(running.database_url, 1)
     await _queue(running.mqtt_url, "restart")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -72,6 +73,9 @@ async def test_it_waits_for_its_site_and_takes_over_a_changed_one(
         while (found := await ready(worker_process))[0] != 503:
             await asyncio.sleep(0.05)
     assert [check["name"] for check in found[1]["checks"]] == ["site"]
+    assert worker_process.process is not None
+    niceness = os.getpriority(os.PRIO_PROCESS, worker_process.process.pid)
+    assert niceness > os.getpriority(os.PRIO_PROCESS, 0), "the broker goes first"
     async with pool.connection() as conn:
         await save_site(conn, read_folder(EXAMPLE))
     await starting

@@ -11,6 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from devices.codec import Undecodable
+from devices.codecs import fix_columns
 from devices.codecs.fix_columns import plain_fixes
 from devices.codecs.patrolgrid import PatrolGridCodec
 from devices.readings import FIX, Fix, Rows, rows
@@ -131,3 +132,15 @@ def test_plain_ones_are_all_taken() -> None:
 def test_what_says_more_than_numbers_takes_the_long_way() -> None:
     said = [b'"crs":"wgs84"', b'"sos":false', b'"hdg":null', b'"crs":1']
     assert taken_by([PLAIN[:-1] + b"," + more + b"}" for more in said]) == set()
+
+
+@given(PAYLOADS, st.integers(1, 300))
+@settings(max_examples=100, deadline=None)
+def test_pieces_are_as_the_whole(payloads: list[bytes], piece: int) -> None:
+    """Where a batch is cut to be parsed shows nowhere."""
+    whole, origin = plain_fixes(payloads)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fix_columns, "_PIECE", piece)
+        cut, from_cut = plain_fixes(payloads)
+    same(cut, whole)
+    np.testing.assert_array_equal(from_cut, origin)
