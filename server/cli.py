@@ -114,8 +114,9 @@ def worker(
         for name in asyncio.run(end_sessions(addresses(settings).mqtt_url, client)):
             console.print(f"session {client} ended at {name}")
         return
+    found = addresses(settings)  # may start them, at the niceness that we have now
     give_way(os.getpid())  # what it has not taken waits safely at the broker, which must not wait for it
-    _loud(run(settings, addresses(settings), worker=True, console=False))
+    _loud(run(settings, found, worker=True, console=False))
 
 
 @app.command("console")

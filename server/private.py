@@ -25,11 +25,8 @@ _GIVES_WAY: Final = 5  # niceness: a third of the weight
 
 def give_way(pid: int) -> None:
     """Let other processes of this machine go before this one and those that it starts from now on (ADR 0036)."""
-    os.setpriority(os.PRIO_PROCESS, pid, os.getpriority(os.PRIO_PROCESS, pid) + _GIVES_WAY)
-    if os.getsid(pid) == pid:
-        # Linux may share the processor out by session first, and niceness then counts only among those of one session.
-        with suppress(OSError):
-            Path(f"/proc/{pid}/autogroup").write_text(str(_GIVES_WAY))
+    with suppress(OSError):  # a container may lack the right
+        os.setpriority(os.PRIO_PROCESS, pid, os.getpriority(os.PRIO_PROCESS, pid) + _GIVES_WAY)
 
 
 def service_account() -> pwd.struct_passwd | None:

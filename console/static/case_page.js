@@ -46,6 +46,7 @@ export function showCase(id) {
   if (id === number) return;
   number = id;
   detail = null;
+  looked = false;
   forgetAround();
   draw("route");
   draw("picked");
@@ -77,12 +78,15 @@ async function reload(first = false) {
 function shown(found, first = false) {
   take(found.case);
   if (found.case.id !== number) return; // somebody has gone on to another case
-  if (found.case.version < detail?.case.version) return; // asked before the last step, answered after it
-  detail = found;
+  if (!detail || !overtaken(found, detail)) detail = found;
   renderSoon();
-  loadAround(found.case, renderSoon);
+  loadAround(detail.case, renderSoon);
   if (first) lookAt();
 }
+
+/** Whether an answer is from before the one that is shown: a case only gains versions and entries. */
+const overtaken = (found, known) =>
+  found.case.version < known.case.version || found.entries.length < known.entries.length;
 
 function lookAt() {
   const { lon, lat, terminal } = detail.case;

@@ -65,10 +65,14 @@ async function load(older = false) {
   try {
     const page = await get(`/cases${query({ ...asked(), limit: PAGE, before: older === true ? next : null })}`);
     if (mine !== turn) return;
+    const before = cases;
     if (older !== true) cases = new Map();
     next = page.next;
     known = true;
-    for (const found of page.items) remember(found);
+    for (const found of page.items) {
+      const told = before.get(found.id); // live, while the page was on its way
+      remember(told && told.version > found.version ? told : found);
+    }
     trouble = null;
     emit("numbers");
     render();

@@ -90,7 +90,8 @@ addEventListener(
   },
   { capture: true },
 );
-for (const event of ["pointerup", "pointercancel"]) addEventListener(event, lift, { capture: true });
+// A menu of the browser's own takes the rest of the press.
+for (const event of ["pointerup", "pointercancel", "contextmenu"]) addEventListener(event, lift, { capture: true });
 addEventListener("blur", lift); // the window's own: a field loses its focus to the very button that is being pressed
 
 /** `render`, but put off while a finger or button is down: what is pressed must not be exchanged before the click. */

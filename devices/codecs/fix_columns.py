@@ -45,7 +45,7 @@ _KINDS: Final = bytes(0 if byte in _NUMERALS else 1 if byte == ord(":") else 3 f
 _COLON_THEN_OTHER, _OTHER_THEN_NUMERAL = 2, 253  # differences of kinds, modulo 256
 _NUMBERS: Final = msgspec.json.Decoder(list[float])
 _KEPT: Final = 8 << 10  # bytes of a form that is remembered
-_PIECE: Final = 256 << 10  # bytes of payload parsed in one call, while which no other thread gets the interpreter
+_PIECE: Final = 256 << 10  # bytes of payload parsed in one call, about; no other thread runs Python meanwhile
 
 
 class _Form(NamedTuple):
