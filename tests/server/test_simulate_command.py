@@ -17,7 +17,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "shijiu"
 @pytest.fixture
 def runner(mqtt_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> CliRunner:
     monkeypatch.setenv("PATROLGRID_MQTT_URL", mqtt_url)
-    monkeypatch.setenv("PATROLGRID_DATABASE_URL", "postgresql://127.0.0.1:1/none")  # else a private one starts, and stays
+    monkeypatch.setenv("PATROLGRID_DATABASE_URL", "postgresql://127.0.0.1:1/none")  # or a private one is left
     monkeypatch.chdir(tmp_path)
     return CliRunner()
 
