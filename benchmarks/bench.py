@@ -39,8 +39,9 @@ ARRAY: Final = 60  # fixes of one store-and-forward message
 ROUND: Final = 120.0  # seconds of event time that a flood spans: a quarter of an hour ago, none of it late
 PACED: Final = 10_000  # messages a second
 CALL_EVERY: Final = 0.2  # seconds between calls for help
-QUIET: Final = 3  # seconds in a row in which the database uses less than a tenth of a core
+QUIET: Final = 3  # looks at the database, one a second, in which it does nothing
 
+BUSY: Final = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND pid <> pg_backend_pid()"
 FALSE_ALERTS: Final = "SELECT count(*) FROM alerts WHERE kind <> 'sos'"
 
 say = Console(stderr=True)
@@ -112,12 +113,10 @@ class Bench:
     def rest(self) -> None:
         """Until the database is done with what floods leave to it (vacuum, an hour of the heat map): a steady load
         comes after none. Two minutes at most."""
-        deadline, before, quiet = time.monotonic() + 120.0, cpu_of_family(self.ground.database_pid), 0
+        deadline, quiet = time.monotonic() + 120.0, 0
         while quiet < QUIET and time.monotonic() < deadline:
             time.sleep(1.0)
-            used = cpu_of_family(self.ground.database_pid)
-            quiet = quiet + 1 if used - before < 0.1 else 0
-            before = used
+            quiet = 0 if self.ground.ask(BUSY)[0] else quiet + 1
 
     def check(self, stored: int, sent: int) -> None:
         """A benchmark that loses something has no figures."""
@@ -184,9 +183,7 @@ def medians(rounds: Sequence[dict[str, float]]) -> dict[str, float]:
 
 def arrays(bench: Bench) -> None:
     """Store and forward: arrays of 60 fixes, in rounds; figures are medians."""
-    rounds = [
-        _arrays(bench, bench.began - 640.0 + (ROUND + 5.0) * number) for number in range(bench.sizes.rounds)
-    ]
+    rounds = [_arrays(bench, bench.began - 640.0 + (ROUND + 5.0) * number) for number in range(bench.sizes.rounds)]
     bench.figures |= medians(rounds)
     rates = [figures["array_fixes_per_s"] for figures in rounds]
     bench.figures |= {"array_fixes_per_s_least": min(rates), "array_fixes_per_s_most": max(rates)}
