@@ -29,11 +29,12 @@ VARIED: Final = 10  # units by which successive steps must differ: straight line
 MIX: Final = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F), np.uint64(0x165667B19E3779F9))
 FRESH: Final = 8192  # figures that are not sorted yet
 MOST_KEPT: Final = 6_000_000
-"""Figures, about 180 MB: what 1,436 terminals leave in a day when all of them walk all day. Beyond that the oldest are
+"""Figures, about 150 MB: what 1,436 terminals leave in a day when all of them walk all day. Beyond that the oldest are
 forgotten, so that a busier site remembers a shorter time and not more than the machine has."""
 HELD: Final = 7200.0  # s beyond the memory for which figures are kept, for devices whose fixes come late
 
 Hashes = NDArray[np.uint64]
+Run = tuple[Hashes, Times, NDArray[np.int32]]  # figures: what they are, when they were here (UTC µs), and whose
 
 
 class Copy(NamedTuple):
@@ -67,8 +68,8 @@ class Chain:
 class Figures:
     """What is remembered: (hash, at, device) in runs sorted by hash, and a filter that says at once what is new."""
 
-    runs: list[tuple[Hashes, Times, Times]] = field(default_factory=list)
-    fresh: list[tuple[Hashes, Times, Times]] = field(default_factory=list)
+    runs: list[Run] = field(default_factory=list)
+    fresh: list[Run] = field(default_factory=list)
     sieve: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(1 << 16, np.uint8))
     step1: Times = field(default_factory=lambda: np.empty(0, np.int64))  # the last two steps by device; 0: none
     step2: Times = field(default_factory=lambda: np.empty(0, np.int64))
@@ -87,7 +88,7 @@ class Figures:
     def add(self, hashes: Hashes, at: Times, device: Times, oldest: int, most: int = MOST_KEPT) -> None:
         """Remember some; those before ``oldest`` may go, and the oldest must when they are more than ``most``."""
         self._note(hashes)
-        self.fresh.append((hashes, at, device))
+        self.fresh.append((hashes, at, device.astype(np.int32)))
         if sum(len(part[0]) for part in self.fresh) < FRESH:
             return
         self.runs.append(_sorted(self.fresh, oldest))
@@ -231,8 +232,12 @@ def _apart(step: Times) -> tuple[Times, Times]:
     return x, step - x * WIDE
 
 
-def _sorted(parts: list[tuple[Hashes, Times, Times]], oldest: int) -> tuple[Hashes, Times, Times]:
-    hashes, at, device = (np.concatenate(column) for column in zip(*parts, strict=True))
+def _sorted(parts: list[Run], oldest: int) -> Run:
+    """One run of several, a column at a time, as the largest hold all that is remembered."""
+    hashes = np.concatenate([part[0] for part in parts])
+    order = np.argsort(hashes, kind="stable")
+    hashes = hashes.take(order)
+    at = np.concatenate([part[1] for part in parts]).take(order)
+    device = np.concatenate([part[2] for part in parts]).take(order)
     kept = at >= oldest
-    order = np.argsort(hashes[kept], kind="stable")
-    return hashes[kept][order], at[kept][order], device[kept][order]
+    return (hashes, at, device) if kept.all() else (hashes.compress(kept), at.compress(kept), device.compress(kept))
