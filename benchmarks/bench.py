@@ -39,9 +39,7 @@ ARRAY: Final = 60  # fixes of one store-and-forward message
 ROUND: Final = 120.0  # seconds of event time that a flood spans: a quarter of an hour ago, none of it late
 PACED: Final = 10_000  # messages a second
 CALL_EVERY: Final = 0.2  # seconds between calls for help
-QUIET: Final = 3  # looks at the database, one a second, in which it does nothing
 
-BUSY: Final = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND pid <> pg_backend_pid()"
 FALSE_ALERTS: Final = "SELECT count(*) FROM alerts WHERE kind <> 'sos'"
 
 say = Console(stderr=True)
@@ -109,14 +107,6 @@ class Bench:
         """Until the worker has stored so many more fixes."""
         self.stored += more
         self.worker.wait_for(self.stored, self.sizes.timeout)
-
-    def rest(self) -> None:
-        """Until the database is done with what floods leave to it (vacuum, an hour of the heat map): a steady load
-        comes after none. Two minutes at most."""
-        deadline, quiet = time.monotonic() + 120.0, 0
-        while quiet < QUIET and time.monotonic() < deadline:
-            time.sleep(1.0)
-            quiet = 0 if self.ground.ask(BUSY)[0] else quiet + 1
 
     def check(self, stored: int, sent: int) -> None:
         """A benchmark that loses something has no figures."""
@@ -234,7 +224,6 @@ def backlog(bench: Bench) -> None:
 def latency(bench: Bench) -> None:
     """From publish to commit at a paced load; the event time of each fix is when its sending was due."""
     count = int(PACED * bench.sizes.paced_seconds)
-    bench.rest()
 
     def work() -> float:
         loaded = said(bench.load(count, rate=PACED), bench.sizes.timeout)
