@@ -136,28 +136,32 @@ class Company:
         state.beat[device], state.lon[device], state.lat[device], state.moves[device] = beats, lon, lat, moves
         self._part(state, at)
         here = np.flatnonzero(moves & (moved <= PACE * BEAT))
-        one, other = (here[k] for k in self._near(lon[here], lat[here]))
+        one, other = (here[k] for k in self._near(lon[here], lat[here], accuracy[here]))
         apart = _metres(lon[one], lat[one], lon[other], lat[other])
-        blur, error = accuracy[one] + accuracy[other], np.hypot(accuracy[one], accuracy[other])
+        error = np.hypot(accuracy[one], accuracy[other])
         strangers = (crew[device[one]] < 0) | (crew[device[one]] != crew[device[other]])
-        for k in np.flatnonzero((apart <= np.clip(2 * blur, self.near, MOST)) & strangers).tolist():
+        for k in np.flatnonzero((apart <= self._limit(accuracy[one], accuracy[other])) & strangers).tolist():
             i, j = int(one[k]), int(other[k])
             pair = min(int(device[i]), int(device[j])), max(int(device[i]), int(device[j]))
             middle = float(lon[i] + lon[j]) / 2, float(lat[i] + lat[j]) / 2
             beat = Beat(at, float(apart[k]), float(error[k]), float(moved[i] + moved[j]) / 2, *middle)
             yield from self._together(state, pair, beat)
 
-    def _near(self, lon: Floats, lat: Floats) -> tuple[Ids, Ids]:
-        """Index pairs of the places that may be within MOST m, each once, in order.
+    def _limit(self, accuracy: Floats, other: Floats) -> Floats:
+        """How far apart (m) two receivers of these accuracies may be to be in one place."""
+        return np.clip(2 * (accuracy + other), self.near, MOST)
 
-        Bands of latitude, twice as high as that and laid out twice, hold every such pair in one of the layouts; within
+    def _near(self, lon: Floats, lat: Floats, accuracy: Floats) -> tuple[Ids, Ids]:
+        """Index pairs of the places that may be in one, each once, in order, and few others.
+
+        Bands of latitude, twice as high as MOST and laid out twice, hold every such pair in one of the layouts; within
         a band places are swept from west to east.
         """
         none = np.empty(0, np.intp)
         if len(lon) < 2:
             return none, none
         y = lat * (DEGREE / MOST)
-        x = lon * (DEGREE / MOST * np.cos(np.radians(float(lat.min()))))
+        x = lon * (DEGREE / MOST * np.cos(np.radians(float(np.abs(lat).max()))))  # never too far apart
         found: list[NDArray[np.int64]] = []
         for band in (np.floor(y / 2), np.floor(y / 2 + 0.5)):
             line = (band - band.min()) * (float(np.ptp(x)) + 4) + x - x.min()
@@ -165,8 +169,12 @@ class Company:
             line, index, ahead = line[order], np.arange(len(x) - 1), 1
             while len(index):
                 index = index[index + ahead < len(x)]
-                index = index[line[index + ahead] - line[index] <= 1.01]
+                east = line[index + ahead] - line[index]
+                index, east = index[east <= 1.01], east[east <= 1.01]
                 one, other = order[index], order[index + ahead]
+                # Left out at once: in a dense crowd they are many times as many as those that are near.
+                near = np.hypot(east, y[one] - y[other]) <= 1.01 / MOST * self._limit(accuracy[one], accuracy[other])
+                one, other = one[near], other[near]
                 found.append(np.minimum(one, other) * len(x) + np.maximum(one, other))
                 ahead += 1
         both = np.unique(np.concatenate(found)) if found else none

@@ -6,8 +6,10 @@ that history never names something unknown; it takes part in nothing else.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from sys import intern
+from typing import Any, Final
 
 from psycopg import AsyncConnection
 from psycopg.abc import Query
@@ -41,6 +43,11 @@ __all__ = [
 
 Row = dict[str, Any]
 
+_AT_ONCE: Final = 1_000  # devices read at a time
+_COMMON: Final = ("kind", "area", "share", "unit", "role")
+_NO_PROPERTIES: Final[Mapping[str, Any]] = {}
+_PRESENT: Final = SQL("SELECT * FROM {} WHERE position IS NOT NULL ORDER BY position")
+
 
 class UnknownDevice(LookupError):
     """There is no device with this code in the site."""
@@ -56,8 +63,8 @@ async def load_site(conn: AsyncConnection) -> Site:
         facts = await _facts(conn)
         areas, units, zones = await _areas(conn), await _units(conn), await _zones(conn)
         plans = await _plans(conn)
-        devices = await _rows(conn, "SELECT * FROM devices ORDER BY id")
-    registry = Registry(_device(row, row["id"]) for row in devices)
+        devices = await _devices(conn, "SELECT * FROM devices ORDER BY id")
+    registry = Registry(devices)
     return Site(areas, zones, units, registry, facts.get("name", ""), facts.get("name_en", ""), plans)
 
 
@@ -71,14 +78,14 @@ async def read_site(conn: AsyncConnection) -> SiteFolder:
     async with conn.transaction():
         await lock_site(conn, "shared")
         facts = await _facts(conn)
-        devices = await _present(conn, "devices")
+        devices = await _devices(conn, _PRESENT.format(Identifier("devices")))
         tables = (await load_book(conn)).tables()
         return SiteFolder(
             name=facts.get("name", ""),
             name_en=facts.get("name_en", ""),
             areas=tuple(await _areas(conn)),
             units=tuple(await _units(conn)),
-            devices=tuple(_device(row, 0) for row in devices),
+            devices=tuple(replace(device, id=0) for device in devices),
             zones=tuple(await _zones(conn)),
             plans=tuple(await _plans(conn)),
             rules=tuple(row["body"] for row in await _present(conn, "rules")),
@@ -136,8 +143,20 @@ async def _rows(conn: AsyncConnection, query: Query) -> list[Row]:
 
 async def _present(conn: AsyncConnection, table: str) -> list[Row]:
     """The rows that belong to the site now, in the order of their file."""
-    query = SQL("SELECT * FROM {} WHERE position IS NOT NULL ORDER BY position").format(Identifier(table))
-    return await _rows(conn, query)
+    return await _rows(conn, _PRESENT.format(Identifier(table)))
+
+
+async def _devices(conn: AsyncConnection, query: Query) -> list[Device]:
+    """Within a transaction: the devices of these rows.
+
+    They stay for as long as the process does, and there may be 100,000. Read all at once, their rows leave as many
+    holes between them when they go, and what the process makes from then on lies scattered over those: a tenth of the
+    CPU of a message went there.
+    """
+    async with conn.cursor("devices", row_factory=dict_row) as cursor:
+        cursor.itersize = _AT_ONCE
+        await cursor.execute(query)
+        return [_device(row) async for row in cursor]
 
 
 async def _facts(conn: AsyncConnection) -> dict[str, str]:
@@ -179,7 +198,9 @@ async def _plans(conn: AsyncConnection) -> list[Plan]:
     return [plan_of(row["body"]) for row in await _present(conn, "plans")]
 
 
-def _device(row: Row, device_id: int) -> Device:
+def _device(row: Row) -> Device:
+    # What many devices have in common is one object, or they take twice the memory.
+    row |= {name: intern(row[name] or "") for name in _COMMON}
     # An unknown place stays at the default, one NaN object, so that what went in equals what comes out.
     place = {} if row["lon"] is None else {"lon": row["lon"], "lat": row["lat"]}
     return Device(
@@ -189,12 +210,12 @@ def _device(row: Row, device_id: int) -> Device:
         name_en=row["name_en"],
         area=row["area"],
         share=row["share"],
-        unit=row["unit"] or "",
+        unit=row["unit"],
         role=row["role"],
         interval=row["interval_s"],
         aliases=tuple(row["aliases"]),
         active=row["active"],
-        properties=row["properties"],
-        id=device_id,
+        properties=row["properties"] or _NO_PROPERTIES,
+        id=row["id"],
         **place,
     )
