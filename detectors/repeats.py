@@ -31,6 +31,7 @@ FRESH: Final = 8192  # figures that are not sorted yet
 MOST_KEPT: Final = 6_000_000
 """Figures, about 150 MB: what 1,436 terminals leave in a day when all of them walk all day. Beyond that the oldest are
 forgotten, so that a busier site remembers a shorter time and not more than the machine has."""
+RUNS: Final = 32  # into which those are cut at least: to merge two takes as much memory again as they hold
 HELD: Final = 7200.0  # s beyond the memory for which figures are kept, for devices whose fixes come late
 
 Hashes = NDArray[np.uint64]
@@ -91,26 +92,27 @@ class Figures:
         self.fresh.append((hashes, at, device.astype(np.int32)))
         if sum(len(part[0]) for part in self.fresh) < FRESH:
             return
-        self.runs.append(_sorted(self.fresh, oldest))
+        self.runs.append(_sorted(self.fresh))
         self.fresh = []
-        while len(self.runs) > 1 and 2 * len(self.runs[-1][0]) > len(self.runs[-2][0]):
-            self.runs[-2:] = [_sorted(self.runs[-2:], oldest)]
-        before = sum(len(run[0]) for run in self.runs)
-        count = self._forget(before, most)
-        if count < before or len(self.runs) == 1 or 2 * count > len(self.sieve):
+        while len(self.runs) > 1 and _alike(self.runs[-2], self.runs[-1], most // RUNS):
+            self.runs[-2:] = [_sorted(self.runs[-2:])]
+        forgot = self._forget(oldest, most)
+        count = sum(len(run[0]) for run in self.runs)
+        if forgot or 2 * count > len(self.sieve):
             self.sieve = np.zeros(max(1 << 16, 1 << (4 * count).bit_length()), np.uint8)
             for hashes, _, _ in self.runs:
                 self._note(hashes)
 
-    def _forget(self, count: int, most: int) -> int:
-        """Keep the newest three quarters of ``most`` when the runs hold more; how many they hold then."""
-        if count <= most:
-            return count
-        at = np.concatenate([run[1] for run in self.runs])
-        since = np.partition(at, count - most * 3 // 4)[count - most * 3 // 4]
-        kept = [(run, run[1] >= since) for run in self.runs]
-        self.runs = [(hashes[k], at[k], device[k]) for (hashes, at, device), k in kept]
-        return sum(len(run[0]) for run in self.runs)
+    def _forget(self, oldest: int, most: int) -> bool:
+        """Drop the runs that end before ``oldest`` and, of more than ``most`` figures, those that end first until there
+        are three quarters of that; whether any went."""
+        ends, held = np.array([(run[1].max(), len(run[0])) for run in self.runs]).T
+        keep = ends >= oldest
+        if held.sum() > most:
+            newest_first = np.argsort(-ends, kind="stable")
+            keep[newest_first] &= np.cumsum(held[newest_first]) <= most * 3 // 4
+        self.runs = [run for run, kept in zip(self.runs, keep.tolist(), strict=True) if kept]
+        return not keep.all()
 
     def find(self, value: np.uint64, oldest: int, newest: int) -> tuple[int, int] | None:
         """The newest (at, device) of a figure with ``oldest <= at <= newest``."""
@@ -124,8 +126,9 @@ class Figures:
         return max((pair for pair in found if oldest <= pair[0] <= newest), default=None)
 
     def _note(self, hashes: Hashes) -> None:
-        for place, bit in self._places(hashes):
-            np.bitwise_or.at(self.sieve, place, bit)
+        for begin in range(0, len(hashes), FRESH):  # places take several times the memory of what is noted
+            for place, bit in self._places(hashes[begin : begin + FRESH]):
+                np.bitwise_or.at(self.sieve, place, bit)
 
     def _places(self, hashes: Hashes) -> list[tuple[NDArray[np.intp], NDArray[np.uint8]]]:
         """Two bits of each (a Bloom filter)."""
@@ -232,12 +235,15 @@ def _apart(step: Times) -> tuple[Times, Times]:
     return x, step - x * WIDE
 
 
-def _sorted(parts: list[Run], oldest: int) -> Run:
-    """One run of several, a column at a time, as the largest hold all that is remembered."""
+def _alike(before: Run, last: Run, most: int) -> bool:
+    """Whether two runs are to become one, of ``most`` figures at most."""
+    return len(before[0]) < 2 * len(last[0]) <= 2 * (most - len(before[0]))
+
+
+def _sorted(parts: list[Run]) -> Run:
+    """One run of several, a column at a time."""
     hashes = np.concatenate([part[0] for part in parts])
     order = np.argsort(hashes, kind="stable")
     hashes = hashes.take(order)
     at = np.concatenate([part[1] for part in parts]).take(order)
-    device = np.concatenate([part[2] for part in parts]).take(order)
-    kept = at >= oldest
-    return (hashes, at, device) if kept.all() else (hashes.compress(kept), at.compress(kept), device.compress(kept))
+    return hashes, at, np.concatenate([part[2] for part in parts]).take(order)
