@@ -33,10 +33,11 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.bench import say, show, worker_on
+from benchmarks.bench import say, show
 from benchmarks.ground import SHARE, Ground, prepared
 from benchmarks.processes import cpu, cpu_of_family, memory, python
 from benchmarks.stream import fixes_before
+from benchmarks.worker_parts import worker_on
 
 SAMPLE_EVERY: Final = 10.0
 GRACE: Final = 10.0  # seconds in which a fix is committed, or it is missing from its minute
