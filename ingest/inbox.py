@@ -76,7 +76,7 @@ class Inbox:
         """Count what has come (1) or gone (-1), and tell who waits for it."""
         was_full = self.room <= 0
         payload = messages.payload_bytes
-        held = payload + sum(map(len, messages.topics)) + _OVERHEAD * len(messages)
+        held = payload + messages.topic_bytes + _OVERHEAD * len(messages)
         self._count += sign * len(messages)
         self._payload += sign * payload
         self._held += sign * held

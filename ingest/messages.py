@@ -15,9 +15,19 @@ from numpy.typing import NDArray
 DUP, RETAIN, AT_LEAST_ONCE = 8, 1, 2  # bits of a PUBLISH's first byte (3.3.1)
 
 FACTS: Final = np.dtype(
-    [("received", "i8"), ("skipped", "i8"), ("connection", "i4"), ("mid", "u2"), ("head", "u1")], align=True
+    [
+        ("received", "i8"),
+        ("skipped", "i4"),
+        ("connection", "i4"),
+        ("payload", "i4"),
+        ("topic", "u2"),
+        ("mid", "u2"),
+        ("head", "u1"),
+    ],
+    align=True,
 )
-"""What there is in numbers about one message; ``head`` is the first byte of its PUBLISH. See :class:`Message`."""
+"""What there is in numbers about one message, see :class:`Message`: of ``payload`` and ``topic`` the bytes; ``head`` is
+the first byte of its PUBLISH."""
 
 Facts = NDArray[np.void]
 
@@ -60,7 +70,9 @@ class Messages(Sequence[Message]):
         if isinstance(messages, Messages):
             return messages
         rows = list(messages)
-        facts = [(m.received, m.skipped, m.connection, m.mid, _head(m)) for m in rows]
+        facts = [
+            (m.received, m.skipped, m.connection, len(m.payload), len(m.topic.encode()), m.mid, _head(m)) for m in rows
+        ]
         return cls([m.topic for m in rows], [m.payload for m in rows], np.array(facts, FACTS))
 
     @classmethod
@@ -88,7 +100,7 @@ class Messages(Sequence[Message]):
     def __getitem__(self, index: int | slice) -> Message | Messages:
         if isinstance(index, slice):
             return Messages(self.topics[index], self.payloads[index], self.facts[index])
-        received, skipped, connection, mid, head = self.facts[index].tolist()
+        received, skipped, connection, _, _, mid, head = self.facts[index].tolist()
         of_head = head >> 1 & 3, head & DUP > 0, head & RETAIN > 0
         return Message(self.topics[index], self.payloads[index], received, mid, connection, *of_head, skipped)
 
@@ -106,7 +118,12 @@ class Messages(Sequence[Message]):
     @property
     def payload_bytes(self) -> int:
         """Of all payloads together."""
-        return sum(map(len, self.payloads))
+        return int(self.facts["payload"].sum())
+
+    @property
+    def topic_bytes(self) -> int:
+        """Of all topics together."""
+        return int(self.facts["topic"].sum())
 
 
 def _head(message: Message) -> int:

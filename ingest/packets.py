@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ REFUSALS: Final = {  # 3.2.2.3
     4: "user name or password is wrong",
     5: "not authorised",
 }
+Numbers = NDArray[np.integer[Any]]
 MOST_CONTROL: Final = 1 << 16  # bytes; a SUBACK has one for each filter, the others two or none
 _AT_LEAST_ONCE: Final = 0x32  # PUBLISH at QoS 1 (3.3.1)
 _AT_LEAST_ONCES: Final = frozenset((0x32, 0x33, 0x3A, 0x3B))  # the same retained, delivered again, or both
@@ -119,7 +120,8 @@ class Parser:
         names = [buffer[a:b] for a, b in zip(name[:count].tolist(), tails, strict=True)]
         out.topics += map(topic_of, names)
         out.payloads += [buffer[a + 2 : b] for a, b in zip(tails, ends, strict=False)]
-        out.add_facts(mid[:count], bytes_[begin[:count]])
+        payload, topic = (end - tail - 2)[:count], (tail - name)[:count]
+        out.add_facts(mid[:count], bytes_[begin[:count]], payload, topic)
         return ends[count - 1] if count else at
 
     def _take_one(self, buffer: bytes, at: int, out: _Out) -> tuple[int, int]:
@@ -154,7 +156,8 @@ class Parser:
             raise ProtocolError("a PUBLISH at QoS 1 with packet id 0")
         out.topics.append(self._topics[buffer[head:tail]])
         out.payloads.append(b"" if long else buffer[start:end])
-        out.add_facts(np.array([mid], np.uint16), np.array([first], np.uint8), skipped=end - start if long else 0)
+        skipped, payload = (end - start, 0) if long else (0, end - start)
+        out.add_facts(*np.array([[mid], [first], [payload], [tail - head], [skipped]]))
         if end > size:
             self._skip = end - size
             return size, 0
@@ -173,10 +176,12 @@ class _Out:
         self.controls: list[Control] = []
         self._facts: list[Facts] = []
 
-    def add_facts(self, mid: NDArray[np.uint16], head: NDArray[np.uint8], skipped: int = 0) -> None:
+    def add_facts(
+        self, mid: Numbers, head: Numbers, payload: Numbers, topic: Numbers, skipped: Numbers | int = 0
+    ) -> None:
         facts = np.empty(len(mid), FACTS)
         facts["received"], facts["connection"], facts["skipped"] = self._received, self._connection, skipped
-        facts["mid"], facts["head"] = mid, head
+        facts["mid"], facts["head"], facts["payload"], facts["topic"] = mid, head, payload, topic
         self._facts.append(facts)
 
     def messages(self) -> Messages:
