@@ -33,7 +33,7 @@ def code(terminal: int) -> str:
 def fix(t: float, terminal: int) -> bytes:
     """One fix as JSON, about 105 bytes: terminals on a grid, walking two kilometres to and fro as fast as they say.
 
-    Where 20,000 are not enough others walk between them, all 44 m apart or more: nobody has two terminals.
+    Where 20,000 are not enough, others walk between them, up to 100,000 all 44 m apart or more: nobody has two.
     """
     between = terminal // 20_000
     lon = 118.80 + terminal % 200 * 0.001 + between * 0.0004 + abs(1.2 * t % 4000.0 - 2000.0) / 94_900

@@ -31,7 +31,7 @@ FRESH: Final = 8192  # figures that are not sorted yet
 MOST_KEPT: Final = 6_000_000
 """Figures, about 150 MB: what 1,436 terminals leave in a day when all of them walk all day. Beyond that the oldest are
 forgotten, so that a busier site remembers a shorter time and not more than the machine has."""
-RUNS: Final = 32  # into which those are cut at least: to merge two takes as much memory again as they hold
+RUNS: Final = 32  # at least, into which those are cut: to merge two large ones takes memory and time in one step
 HELD: Final = 7200.0  # s beyond the memory for which figures are kept, for devices whose fixes come late
 
 Hashes = NDArray[np.uint64]

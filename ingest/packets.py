@@ -28,11 +28,11 @@ REFUSALS: Final = {  # 3.2.2.3
     4: "user name or password is wrong",
     5: "not authorised",
 }
-Numbers = NDArray[np.integer[Any]]
 MOST_CONTROL: Final = 1 << 16  # bytes; a SUBACK has one for each filter, the others two or none
 _AT_LEAST_ONCE: Final = 0x32  # PUBLISH at QoS 1 (3.3.1)
 _AT_LEAST_ONCES: Final = frozenset((0x32, 0x33, 0x3A, 0x3B))  # the same retained, delivered again, or both
 _RUN_LEAST: Final = 8  # packets from which on columns cost less
+_Numbers = NDArray[np.integer[Any]]
 
 
 class ProtocolError(ValueError):
@@ -177,7 +177,7 @@ class _Out:
         self._facts: list[Facts] = []
 
     def add_facts(
-        self, mid: Numbers, head: Numbers, payload: Numbers, topic: Numbers, skipped: Numbers | int = 0
+        self, mid: _Numbers, head: _Numbers, payload: _Numbers, topic: _Numbers, skipped: _Numbers | int = 0
     ) -> None:
         facts = np.empty(len(mid), FACTS)
         facts["received"], facts["connection"], facts["skipped"] = self._received, self._connection, skipped
