@@ -27,6 +27,9 @@ CELL: Final = 100.0  # metres
 HIGH: Final = CELL / DEGREE  # degrees of latitude
 HOUR: Final = 3600 * SECOND
 SETTLE: Final = 120  # seconds after an hour in which its last fixes are still on their way
+GATHER: Final = 600
+"""Seconds from one count of an hour to the next: what comes late comes in hundreds of batches, and each count reads the
+whole hour."""
 _COUNTING: Final = 0x70617467_68656174  # an advisory lock: one process counts at a time
 
 _MARK: Final = b"INSERT INTO heat_late (hour) SELECT unnest(%s::timestamptz[])"
@@ -41,7 +44,9 @@ WITH bounds AS (
 SELECT hour FROM (
     SELECT hour FROM bounds, generate_series(first, open - interval '1 hour', '1 hour') AS hour
     EXCEPT SELECT hour FROM heat_hours
-    UNION SELECT DISTINCT late.hour FROM heat_late late, bounds WHERE late.hour < open) due
+    UNION SELECT DISTINCT late.hour FROM bounds, heat_late late LEFT JOIN heat_hours known USING (hour)
+    WHERE late.hour < open
+      AND (known.counted_at IS NULL OR known.counted_at <= now() - %(gather)s * interval '1 s')) due
 ORDER BY hour DESC LIMIT %(most)s"""
 
 # flags: 16 is NO_POSITION, 64 SUSPECT. Counted by device first: a terminal is one, however often it reports.
@@ -98,12 +103,13 @@ async def mark_late(conn: AsyncConnection, fixes: Rows, now: int) -> None:
         await conn.execute(_MARK, ([moment(hour) for hour in hours.tolist()],))
 
 
-async def count_hours(conn: AsyncConnection, days: int, most: int = 4) -> list[datetime]:
+async def count_hours(conn: AsyncConnection, days: int, most: int = 4, gather: float = GATHER) -> list[datetime]:
     """Roll up hours that are over and not counted yet, or marked; at most so many, each in a transaction of its own.
 
-    Returns those that were counted; none while another process is at it. ``days`` is how far back it goes.
+    Returns those that were counted; none while another process is at it. ``days`` is how far back it goes, ``gather``
+    the least seconds from one count of an hour to the next.
     """
-    values = {"days": days, "settle": SETTLE, "most": most}
+    values = {"days": days, "settle": SETTLE, "most": most, "gather": gather}
     async with conn.transaction():
         due = [hour for (hour,) in await (await conn.execute(_DUE, values)).fetchall()]
     counted = []

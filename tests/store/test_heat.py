@@ -70,7 +70,7 @@ async def cells(pool: Pool, hours: int, areas: list[str] | None = None, **more: 
 
 async def count(pool: Pool, most: int = 100) -> int:
     async with pool.connection() as conn:
-        return len(await count_hours(conn, days=2, most=most))
+        return len(await count_hours(conn, days=2, most=most, gather=0.0))
 
 
 async def test_hours_that_are_over_are_counted_once(pool: Pool, ids: dict[str, int]) -> None:
@@ -111,6 +111,17 @@ async def test_late_fixes_correct_their_hour(pool: Pool, ids: dict[str, int]) ->
     assert sorted(await cells(pool, 5)) == [(1, 1), (2, 3)]
     await send(pool, ids["T2"], 3, [30])  # sent again: nothing new
     assert await count(pool) == 0
+
+
+async def test_late_fixes_gather_before_their_hour_is_counted_again(pool: Pool, ids: dict[str, int]) -> None:
+    await send(pool, ids["T1"], 3, [1])
+    await count(pool)
+    await send(pool, ids["T2"], 3, [30])
+    async with pool.connection() as conn:
+        assert await count_hours(conn, days=2) == [], "each count reads the whole hour"
+        await conn.execute("UPDATE heat_hours SET counted_at = counted_at - interval '601 s'")
+        assert await count_hours(conn, days=2) == [THIS - 3 * HOUR]
+    assert await cells(pool, 4) == [(2, 2)]
 
 
 async def test_a_fix_that_commits_while_its_hour_is_counted_is_not_lost(pool: Pool, ids: dict[str, int]) -> None:
