@@ -11,9 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from devices.codecs.fix_columns import plain_fixes
-from ingest.work import UNKNOWN, Work
+from devices.readings import Rows
+from ingest.messages import Messages
+from ingest.topics import UNKNOWN
+from ingest.work import Directory, Work
 
 if TYPE_CHECKING:
     from ingest.pipeline import Pipeline
@@ -25,17 +29,20 @@ CODEC: Final = "patrolgrid"  # whose fixes these are, for the metrics
 
 async def express(pipeline: Pipeline, work: Work) -> None:
     """Plain fixes of known, active devices in their own area, straight to columns. Rejects nothing."""
-    messages = work.messages
-    devices = pipeline.directory.own_fixes(messages.topics)
-    known = np.flatnonzero(devices != UNKNOWN)
-    payloads = messages.payloads
-    if len(known) < len(payloads):
-        payloads = [payloads[index] for index in known.tolist()]
-    fixes, origin = await asyncio.get_running_loop().run_in_executor(PARSING, plain_fixes, payloads)
-    origin = known[origin]
-    fixes["device"], fixes["received"] = devices[origin], messages.facts["received"][origin]
-    work.express, work.express_origin = fixes, origin
+    loop, messages = asyncio.get_running_loop(), work.messages
+    work.express, work.express_origin = await loop.run_in_executor(PARSING, _taken, pipeline.directory, messages)
     rest = np.ones(len(messages), bool)
-    rest[origin] = False
+    rest[work.express_origin] = False
     work.rest = np.flatnonzero(rest).tolist()
     work.by_codec[CODEC] += len(messages) - len(work.rest)
+
+
+def _taken(directory: Directory, messages: Messages) -> tuple[Rows, NDArray[np.intp]]:
+    """The fixes, and the message of each."""
+    devices = directory.own_fixes(messages)
+    known = np.flatnonzero(devices != UNKNOWN)
+    facts = messages.facts
+    fixes, origin = plain_fixes(messages.data, facts["payload"][known], facts["payload_bytes"][known])
+    origin = known[origin]
+    fixes["device"], fixes["received"] = devices[origin], facts["received"][origin]
+    return fixes, origin

@@ -2,19 +2,18 @@
 
 OASIS MQTT 3.1.1; section numbers in comments are that document's. What costs a subscriber is Python per packet, not
 bytes. Nearly all that a broker sends are short PUBLISHes at QoS 1, one after the other: a loop looks at nothing but
-their lengths, and everything else about such a run is read as columns. Any other packet is taken by itself.
+their lengths, and everything else about such a run is read as columns. Any other packet is taken by itself. Topics and
+payloads stay where they are, and only their places are told.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from devices.kept import Kept
 from ingest.messages import FACTS, Facts, Messages
 
 CONNACK, PUBACK, SUBACK, UNSUBACK, PINGRESP = 2, 4, 9, 11, 13
@@ -63,7 +62,6 @@ class Parser:
         self._parts: list[bytes] = []  # of a packet that is not all here
         self._missing = 0  # bytes to go until it is worth looking at the parts again
         self._skip = 0  # bytes of an oversized packet still to come
-        self._topics = Kept(_topic)
 
     def feed(self, data: bytes, received: int = 0) -> tuple[Messages, list[Control]]:
         """The packets that ``data`` completes, each kind in order; ``received`` is our clock in UTC µs.
@@ -76,17 +74,18 @@ class Parser:
             self._skip -= skipped
             data = data[skipped:]
         if self.broken is not None or not data:
-            return out.messages(), out.controls
+            return out.messages(b""), out.controls
         self._parts.append(data)
         self._missing -= len(data)
-        if self._missing <= 0:
-            buffer = b"".join(self._parts) if len(self._parts) > 1 else data
-            try:
-                at, self._missing = self._cut(buffer, out)
-                self._parts = [buffer[at:]] if at < len(buffer) else []
-            except ProtocolError as error:
-                self.broken, self._parts = error, []
-        return out.messages(), out.controls
+        if self._missing > 0:
+            return out.messages(b""), out.controls
+        buffer = b"".join(self._parts) if len(self._parts) > 1 else data
+        try:
+            at, self._missing = self._cut(buffer, out)
+            self._parts = [buffer[at:]] if at < len(buffer) else []
+        except ProtocolError as error:
+            self.broken, self._parts = error, []
+        return out.messages(buffer), out.controls
 
     def _cut(self, buffer: bytes, out: _Out) -> tuple[int, int]:
         """Where the first incomplete packet begins, and how many bytes it lacks at least."""
@@ -116,12 +115,8 @@ class Parser:
         begin, name, tail, end = begin[:count], name[:count], tail[:count], end[:count]
         mid = bytes_[tail].astype(np.uint16) << 8 | bytes_[tail + 1]
         count = _leading(mid > 0)
-        tails, topic_of = tail[:count].tolist(), self._topics.__getitem__
-        names = [buffer[a:b] for a, b in zip(name[:count].tolist(), tails, strict=True)]
-        out.topics += map(topic_of, names)
-        out.payloads += [buffer[a + 2 : b] for a, b in zip(tails, ends, strict=False)]
-        payload, topic = (end - tail - 2)[:count], (tail - name)[:count]
-        out.add_facts(mid[:count], bytes_[begin[:count]], payload, topic)
+        begin, name, tail, mid, end = begin[:count], name[:count], tail[:count], mid[:count], end[:count]
+        out.add(mid, bytes_[begin], name, tail - name, tail + 2, end - tail - 2)
         return ends[count - 1] if count else at
 
     def _take_one(self, buffer: bytes, at: int, out: _Out) -> tuple[int, int]:
@@ -154,10 +149,8 @@ class Parser:
         mid = buffer[tail] << 8 | buffer[tail + 1] if qos else 0
         if qos and not mid:
             raise ProtocolError("a PUBLISH at QoS 1 with packet id 0")
-        out.topics.append(self._topics[buffer[head:tail]])
-        out.payloads.append(b"" if long else buffer[start:end])
         skipped, payload = (end - start, 0) if long else (0, end - start)
-        out.add_facts(*np.array([[mid], [first], [payload], [tail - head], [skipped]]))
+        out.add(*np.array([[mid], [first], [head], [tail - head], [start], [payload], [skipped]]))
         if end > size:
             self._skip = end - size
             return size, 0
@@ -167,32 +160,34 @@ class Parser:
 class _Out:
     """What one read brought, as it is being taken."""
 
-    __slots__ = ("_connection", "_facts", "_received", "controls", "payloads", "topics")
+    __slots__ = ("_connection", "_facts", "_received", "controls")
 
     def __init__(self, connection: int, received: int) -> None:
         self._connection, self._received = connection, received
-        self.topics: list[str] = []
-        self.payloads: list[bytes] = []
         self.controls: list[Control] = []
         self._facts: list[Facts] = []
 
-    def add_facts(
-        self, mid: _Numbers, head: _Numbers, payload: _Numbers, topic: _Numbers, skipped: _Numbers | int = 0
+    def add(
+        self,
+        mid: _Numbers,
+        head: _Numbers,
+        topic: _Numbers,
+        topic_bytes: _Numbers,
+        payload: _Numbers,
+        payload_bytes: _Numbers,
+        skipped: _Numbers | int = 0,
     ) -> None:
+        """Messages, each argument a column of :data:`FACTS`, shape (n,)."""
         facts = np.empty(len(mid), FACTS)
         facts["received"], facts["connection"], facts["skipped"] = self._received, self._connection, skipped
-        facts["mid"], facts["head"], facts["payload"], facts["topic"] = mid, head, payload, topic
+        facts["mid"], facts["head"], facts["topic"], facts["payload"] = mid, head, topic, payload
+        facts["topic_bytes"], facts["payload_bytes"] = topic_bytes, payload_bytes
         self._facts.append(facts)
 
-    def messages(self) -> Messages:
+    def messages(self, data: bytes) -> Messages:
+        """All of them; ``data`` is what they lie in."""
         facts = self._facts[0] if len(self._facts) == 1 else np.concatenate([np.empty(0, FACTS), *self._facts])
-        return Messages(self.topics, self.payloads, facts)
-
-
-def _topic(name: bytes) -> str:
-    """A topic as text. It is kept, so that the next message of the same device finds its hash computed, and interned as
-    those of the registry are, so that looking one up among 100,000 compares no text."""
-    return sys.intern(name.decode("utf-8", "backslashreplace"))
+        return Messages(data, facts)
 
 
 def _run(buffer: bytes, at: int) -> list[int]:

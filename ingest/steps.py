@@ -19,7 +19,8 @@ from devices.codecs import route, share_of
 from devices.readings import SECOND, Fix, Flag
 from devices.site import moment
 from ingest.listener import EVERYTHING
-from ingest.work import NO_SHARE, UNKNOWN, Kind, Work
+from ingest.topics import UNKNOWN
+from ingest.work import NO_SHARE, Kind, Work
 from store.copy_in import payload
 from store.readings import one_per_key
 

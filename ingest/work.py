@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import repeat
@@ -16,9 +15,9 @@ from devices.codecs.patrolgrid import fix_topic
 from devices.readings import FIX, SAMPLE, SIGHTING, CommandAck, Fix, Rows, Sample, Sighting, rows
 from devices.registry import Registry
 from ingest.messages import Message, Messages
+from ingest.topics import UNKNOWN, Topics
 from store.rejects import Reject
 
-UNKNOWN: Final = -1  # the id of an address that no device has
 NO_SHARE: Final = -1  # the share of a topic whose wire format has none
 OTHER_SHARE: Final = -2  # of a topic with an area that no device has
 
@@ -32,24 +31,25 @@ class Directory:
         self.active: NDArray[np.bool_] = np.zeros(registry.size, bool)
         self.share: NDArray[np.int32] = np.full(registry.size, OTHER_SHARE, np.int32)
         self._ids: dict[str, int] = {}
-        self._lanes: dict[str, int] = {}
+        fix_topics: dict[str, int] = {}
         for device in registry.devices:
             self._ids.update(dict.fromkeys((device.code, *device.aliases), device.id))
             self.active[device.id] = device.active
             if device.active:
-                self._lanes.update(
-                    {sys.intern(fix_topic(device.share, name)): device.id for name in (device.code, *device.aliases)}
-                )
+                names = (device.code, *device.aliases)
+                fix_topics.update({fix_topic(device.share, name): device.id for name in names})
             self.share[device.id] = self.shares.setdefault(device.share, len(self.shares))
+        self._fix_topics = Topics(fix_topics)
 
     def ids(self, addresses: Sequence[str]) -> NDArray[np.int32]:
         """The device ids of addresses, UNKNOWN where there is none, shape (n,)."""
         return np.fromiter(map(self._ids.get, addresses, repeat(UNKNOWN)), np.int32, len(addresses))
 
-    def own_fixes(self, topics: Sequence[str]) -> NDArray[np.int32]:
+    def own_fixes(self, messages: Messages) -> NDArray[np.int32]:
         """The ids of the devices that send fixes on these topics of the own contract, shape (n,): active ones, in their
         own area. UNKNOWN for every other topic."""
-        return np.fromiter(map(self._lanes.get, topics, repeat(UNKNOWN)), np.int32, len(topics))
+        facts = messages.facts
+        return self._fix_topics.find(messages.data, facts["topic"], facts["topic_bytes"])
 
     def share_id(self, share: str | None) -> int:
         """A number for a topic's area segment, to compare with ``share``."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -46,6 +46,7 @@ _COLON_THEN_OTHER, _OTHER_THEN_NUMERAL = 2, 253  # differences of kinds, modulo 
 _NUMBERS: Final = msgspec.json.Decoder(list[float])
 _KEPT: Final = 8 << 10  # bytes of a form that is remembered
 _PIECE: Final = 256 << 10  # bytes of payload parsed in one call, about; no other thread runs Python meanwhile
+_Numbers = NDArray[np.integer[Any]]
 
 
 class _Form(NamedTuple):
@@ -56,17 +57,21 @@ class _Form(NamedTuple):
     flags: int
 
 
-def plain_fixes(payloads: Sequence[bytes]) -> tuple[Rows, NDArray[np.intp]]:
-    """The plain fixes among payloads, rows of FIX, shape (k,), and of each the index of its payload, shape (k,).
+def plain_fixes(data: bytes, begin: _Numbers, size: _Numbers) -> tuple[Rows, NDArray[np.intp]]:
+    """The plain fixes among the payloads that lie at ``begin`` in ``data`` and are ``size`` bytes long, columns of
+    shape (n,): rows of FIX, shape (k,), and of each the index of its payload, shape (k,).
 
     A payload is taken whole or not at all. ``device`` and ``received`` are for the caller to set; the fixes of an array
     carry :attr:`Flag.BACKFILL`.
     """
-    pieces = -(-sum(map(len, payloads)) // _PIECE)
-    if min(pieces, len(payloads)) < 2:
-        return _plain_fixes(payloads)
-    starts = range(0, len(payloads), -(-len(payloads) // pieces))
-    fixes, origins = zip(*(_plain_fixes(payloads[start : start + starts.step]) for start in starts), strict=True)
+    places = list(zip(begin.tolist(), (begin + size).tolist(), strict=True))
+    pieces = max(1, -(-int(size.sum()) // _PIECE))
+    step = max(1, -(-len(places) // pieces))
+    starts = range(0, max(1, len(places)), step)
+    parts = [_plain_fixes([data[a:b] for a, b in places[start : start + step]]) for start in starts]
+    if len(parts) == 1:
+        return parts[0]
+    fixes, origins = zip(*parts, strict=True)
     return np.concatenate(fixes), np.concatenate([o + start for o, start in zip(origins, starts, strict=True)])
 
 

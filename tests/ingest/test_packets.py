@@ -48,8 +48,8 @@ def parsed(pieces: Sequence[bytes]) -> tuple[list[Message], list[Control], str]:
     messages, others = [], []
     for piece in pieces:
         more, control = parser.feed(piece, 9)
-        assert more.facts["payload"].tolist() == [len(m.payload) for m in more]
-        for topic, size in zip(more.topics, more.facts["topic"].tolist(), strict=True):
+        assert more.payloads == [m.payload for m in more]
+        for topic, size in zip(more.topics, more.facts["topic_bytes"].tolist(), strict=True):
             assert size == len(topic.encode()) or "\\x" in topic  # no text: named by more bytes than it had
         messages += more
         others += control

@@ -65,9 +65,16 @@ def same(taken: Rows, wanted: Rows) -> None:
             np.testing.assert_array_equal(taken[name], wanted[name], name)
 
 
+def fixes_of(payloads: list[bytes]) -> tuple[Rows, Any]:
+    """The payloads lie among other bytes, as in a stream."""
+    size = np.array([len(payload) for payload in payloads], np.int32)
+    begin = np.cumsum(size + 3) - size
+    return plain_fixes(b"".join(b"2{\xff" + payload for payload in payloads), begin, size)
+
+
 def taken_by(payloads: list[bytes]) -> set[int]:
     """Which payloads are taken, each with the fixes that the codec makes of it and in their order."""
-    fixes, origin = plain_fixes(payloads)
+    fixes, origin = fixes_of(payloads)
     assert len(fixes) == len(origin)
     assert (np.diff(origin) >= 0).all()
     for index in set(origin.tolist()):
@@ -138,9 +145,9 @@ def test_what_says_more_than_numbers_takes_the_long_way() -> None:
 @settings(max_examples=100, deadline=None)
 def test_pieces_are_as_the_whole(payloads: list[bytes], piece: int) -> None:
     """Where a batch is cut to be parsed shows nowhere."""
-    whole, origin = plain_fixes(payloads)
+    whole, origin = fixes_of(payloads)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fix_columns, "_PIECE", piece)
-        cut, from_cut = plain_fixes(payloads)
+        cut, from_cut = fixes_of(payloads)
     same(cut, whole)
     np.testing.assert_array_equal(from_cut, origin)
