@@ -17,7 +17,7 @@ from detectors.movement import STEP, Track, features, model
 from detectors.own_people import PLACED, OwnPeople, other_boats, placed
 from detectors.presence import Glimpse
 from detectors.waiting import Waiting
-from devices.readings import SECOND, Rows, rows
+from devices.readings import SECOND, Rows, joined_rows, rows
 
 MOVEMENT: Final = "movement"
 """The label of such a glimpse, beside those that cameras give."""
@@ -60,8 +60,8 @@ class FishingBoats:
             return []
         oldest = int(due["at"].min()) - self._history * SECOND
         if len(self._past) and int(self._past["at"][0]) < oldest - self._slack:
-            self._past = self._past[self._past["at"] >= oldest]
-        self._past = np.concatenate([self._past, due]) if len(self._past) else due
+            self._past = self._past.compress(self._past["at"] >= oldest)
+        self._past = joined_rows(due.dtype, [self._past, due]) if len(self._past) else due
         row, zone = self._offside(due, self._last_in_slot(due), own)
         return list(self._glimpses(due[row], zone)) if len(row) else []
 

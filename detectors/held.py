@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from detectors.base import Batch
 from detectors.certificate import ACCURACY
 from detectors.raster import distinct
-from devices.readings import SECOND, Rows
+from devices.readings import SECOND, Rows, joined_rows
 
 HELD: Final = np.dtype([("device", "<i4"), ("at", "<i8"), ("lon", "<f8"), ("lat", "<f8")], align=True)
 
@@ -41,7 +41,7 @@ class Held:
             self._parts.setdefault(first, []).append(held)
             return
         for beat in distinct(number).tolist():
-            self._parts.setdefault(beat, []).append(held[number == beat])
+            self._parts.setdefault(beat, []).append(held.compress(number == beat))
 
     def take(self, begin: int, before: int) -> dict[int, Rows]:
         """The fixes with ``at < before`` (UTC µs, the end of a beat), of dtype HELD and in any order, by the end of the
@@ -54,7 +54,7 @@ class Held:
         for beat in sorted(beat for beat in self._parts if (beat + 1) * self._beat <= before):
             end = max((beat + 1) * self._beat, begin + self._beat)
             found.setdefault(end, []).extend(self._parts.pop(beat))
-        return {end: np.concatenate(parts) for end, parts in found.items()}
+        return {end: joined_rows(HELD, parts) for end, parts in found.items()}
 
 
 def by_device(held: Rows) -> Rows:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from detectors.eyes import Eyes
 from detectors.geo import DEGREE, Floats, Ids
-from devices.readings import SECOND, Rows
+from devices.readings import SECOND, Rows, joined_rows
 from devices.registry import Device
 from devices.site import Site
 
@@ -89,7 +89,7 @@ class OwnPeople:
         if not self._parts or not np.isfinite(lon).any() or not self._radius:
             return near
         # Only who was near one of the places matters, but of him all fixes: the next one ends his being there.
-        fixes = np.concatenate(self._parts)
+        fixes = joined_rows(PLACED, self._parts)
         margin = self._radius / (DEGREE * 0.5)  # degrees, wide enough up to 60° of latitude
         around = (fixes["lon"] >= np.nanmin(lon) - margin) & (fixes["lon"] <= np.nanmax(lon) + margin)
         around &= (fixes["lat"] >= np.nanmin(lat) - margin) & (fixes["lat"] <= np.nanmax(lat) + margin)

@@ -180,9 +180,8 @@ class Silence:
         if beat % int(self.renew * SECOND) < int(self.beat * SECOND):
             found += self._batteries(state, beat, site)
         devices = state.devices
-        standing = (devices["standing"] & state.carried).astype(np.intp)
-        each = np.arange(len(devices))
-        interval, limit = state.interval[standing, each], state.limit[standing, each]
+        standing = devices["standing"] & state.carried
+        interval, limit = (np.where(standing, c[STANDING], c[MOVING]) for c in (state.interval, state.limit))
         known = (limit < NO_LIMIT) & (devices["heard"] > NEVER) & ~devices["off"]
         age = np.where(known, listened - devices["heard"], -1)
         late = np.flatnonzero(age >= limit)

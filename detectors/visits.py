@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from detectors.geo import Floats, Ids, ZoneIndex, short_distance
 from detectors.thresholds import check_above, check_from, check_order
-from devices.readings import SECOND, VISIT, Rows, rows
+from devices.readings import SECOND, VISIT, Rows, raw, rows
 from devices.site import Site, ZoneKind
 
 KINDS: Final[tuple[ZoneKind, ...]] = ("patrol", "checkpoint", "restricted", "no_fishing")
@@ -255,7 +255,7 @@ class Visits:
         place = np.searchsorted(state.pairs["key"], keys)
         there = place < len(state.pairs)
         there[there] = state.pairs["key"][place[there]] == keys[there]
-        _raw(known)[there] = _raw(state.pairs).take(place[there])
+        raw(known)[there] = raw(state.pairs).take(place[there])
         return known
 
     def _keep(self, state: State, known: Rows) -> None:
@@ -265,12 +265,12 @@ class Visits:
         there = place < len(pairs)
         there[there] = pairs["key"][place[there]] == known["key"][there]
         keep = (known["entered"] > NEVER) | known["inside"]
-        _raw(pairs)[place[there & keep]] = _raw(known).compress(there & keep)
-        gone, new = place[there & ~keep], _raw(known).compress(~there & keep)
+        raw(pairs)[place[there & keep]] = raw(known).compress(there & keep)
+        gone, new = place[there & ~keep], raw(known).compress(~there & keep)
         if len(gone) or len(new):  # seldom: somebody comes to a zone or has left it
             stays = np.ones(len(pairs), bool)
             stays[gone] = False
-            kept = np.concatenate([_raw(pairs).compress(stays), new])
+            kept = np.concatenate([raw(pairs).compress(stays), new])
             state.pairs = kept.take(np.argsort(kept.view(PAIR)["key"])).view(PAIR)
 
     def _move(self, state: State, site: Site) -> None:
@@ -313,11 +313,6 @@ def _turning(runs: Rows, entered: NDArray[np.bool_]) -> Ids:
     if runs["gap"].any():
         turns |= np.isin(runs["pair"], runs["pair"][runs["gap"]]) & (runs["settled"] | runs["gap"])
     return np.flatnonzero(turns)
-
-
-def _raw(pairs: Rows) -> Rows:
-    """The same rows as plain bytes: NumPy copies structured rows field by field, which takes many times as long."""
-    return pairs.view(np.dtype((np.void, pairs.dtype.itemsize)))
 
 
 def _distinct(keys: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.base import Batch
-from devices.readings import SECOND, Rows, rows
+from devices.readings import SECOND, Rows, joined_rows, rows
 
 EARLIEST: Final = -(1 << 62)  # UTC µs: before everything, with room for arithmetic
 
@@ -60,7 +60,7 @@ class Waiting:
     def add(self, more: Rows) -> None:
         """Let rows wait, in any order."""
         if len(more):
-            self._rows = np.concatenate([self._rows, more]) if len(self._rows) else more
+            self._rows = joined_rows(more.dtype, [self._rows, more]) if len(self._rows) else more
 
     def take(self, before: int) -> Rows:
         """The rows with ``at < before``, by time and device. Not newer than what was taken of their device: left out,

@@ -13,6 +13,8 @@ from typing import Final, NamedTuple, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from devices.readings import joined_rows
+
 DUP, RETAIN, AT_LEAST_ONCE = 8, 1, 2  # bits of a PUBLISH's first byte (3.3.1)
 
 FACTS: Final = np.dtype(
@@ -81,7 +83,7 @@ class Messages(Sequence[Message]):
         """Several, one after the other."""
         if len(parts) == 1:
             return parts[0]
-        facts = np.concatenate([np.empty(0, FACTS), *(part.facts for part in parts)])
+        facts = joined_rows(FACTS, (part.facts for part in parts))
         sizes = np.array([len(part.data) for part in parts], np.int32)
         moved = np.repeat(np.cumsum(sizes) - sizes, [len(part) for part in parts])
         facts["topic"] += moved
@@ -118,7 +120,7 @@ class Messages(Sequence[Message]):
 
     def chosen(self, which: NDArray[np.bool_]) -> Messages:
         """Those that are True in ``which``, shape (n,); the bytes of the others are not kept for them."""
-        left = Messages(self.data, self.facts[which])
+        left = Messages(self.data, self.facts.compress(which))
         return Messages._packed(left._names(), left.payloads, left.facts)
 
     @property

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from devices.readings import joined_rows
 from ingest.messages import FACTS, Facts, Messages
 
 CONNACK, PUBACK, SUBACK, UNSUBACK, PINGRESP = 2, 4, 9, 11, 13
@@ -186,8 +187,7 @@ class _Out:
 
     def messages(self, data: bytes) -> Messages:
         """All of them; ``data`` is what they lie in."""
-        facts = self._facts[0] if len(self._facts) == 1 else np.concatenate([np.empty(0, FACTS), *self._facts])
-        return Messages(data, facts)
+        return Messages(data, self._facts[0] if len(self._facts) == 1 else joined_rows(FACTS, self._facts))
 
 
 def _run(buffer: bytes, at: int) -> list[int]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from detectors.base import Batch
 from devices.codecs.patrolgrid import fix_topic
-from devices.readings import FIX, SAMPLE, SIGHTING, CommandAck, Fix, Rows, Sample, Sighting, rows
+from devices.readings import FIX, SAMPLE, SIGHTING, CommandAck, Fix, Rows, Sample, Sighting, joined_rows, rows
 from devices.registry import Registry
 from ingest.messages import Message, Messages
 from ingest.topics import UNKNOWN, Topics
@@ -147,7 +147,7 @@ class Work:
         if len(kind.rows) and len(self.express):
             origin = np.concatenate([self.express_origin, kind.origin])
             order = np.argsort(origin, kind="stable")
-            kind.rows, kind.origin = np.concatenate([self.express, kind.rows]).take(order), origin[order]
+            kind.rows, kind.origin = joined_rows(FIX, [self.express, kind.rows]).take(order), origin[order]
             kind.addresses = ()
         elif len(self.express):  # nearly always
             kind.rows, kind.origin = self.express, self.express_origin

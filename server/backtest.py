@@ -18,7 +18,7 @@ from psycopg import AsyncConnection
 from alerts.backtest import PROPOSED, Book, as_json, compare, proposed_from
 from alerts.rules import Rule
 from detectors.base import Batch, reads
-from devices.readings import FIX, SAMPLE, SECOND, SIGHTING, Rows, rows
+from devices.readings import FIX, SAMPLE, SECOND, SIGHTING, Rows, joined_rows, rows
 from devices.site import Site, micros
 from server.fold import KINDS, Fold, last_received
 from server.refill import AHEAD
@@ -138,8 +138,8 @@ class _Arrivals:
         """What had arrived by ``until`` (UTC µs), tick by tick; what arrived later waits for a later slice."""
         ready: dict[str, Rows] = {}
         for kind, waiting in self._waiting.items():
-            known = np.concatenate([waiting, getattr(batch, kind)])
-            known = known[np.argsort(known["received"], kind="stable")]
+            known = joined_rows(waiting.dtype, [waiting, getattr(batch, kind)])
+            known = known.take(np.argsort(known["received"], kind="stable"))
             cut = int(np.searchsorted(known["received"], until))
             ready[kind], self._waiting[kind] = known[:cut], known[cut:]
         return list(self._ticks(ready, until))

@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from detectors.base import Batch
-from devices.readings import Rows
+from devices.readings import Rows, joined_rows
 
 NEVER: Final = np.iinfo(np.int64).max  # UTC µs
 
@@ -103,9 +103,11 @@ def joined(batches: Sequence[Batch]) -> Batch:
     batches = [batch for batch in batches if len(batch)]
     if len(batches) < 2:
         return batches[0] if batches else Batch()
-    parts: dict[str, Rows] = {kind: np.concatenate([getattr(batch, kind) for batch in batches]) for kind in KEYS}
-    parts["fixes"] = parts["fixes"][np.lexsort((parts["fixes"]["at"], parts["fixes"]["device"]))]
-    return Batch(**parts)
+    parts: dict[str, Rows] = {
+        kind: joined_rows(getattr(batches[0], kind).dtype, (getattr(batch, kind) for batch in batches)) for kind in KEYS
+    }
+    fixes = parts.pop("fixes")
+    return Batch(fixes.take(np.lexsort((fixes["at"], fixes["device"]))), **parts)
 
 
 def earlier(batch: Batch, moment: int) -> Batch:

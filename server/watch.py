@@ -22,7 +22,7 @@ from alerts.rules import Rule
 from detectors.base import Batch, reads, refold_memory
 from detectors.visit_correction import refold
 from detectors.visits import Visit, visit_rows
-from devices.readings import SECOND, VISIT, rows
+from devices.readings import FIX, SECOND, VISIT, joined_rows, rows
 from devices.site import Site
 from server.fold import KINDS, Fold, Found, LateGroup, LateReadings, Watcher, last_received
 from server.refill import Behind, Refill, tiers
@@ -296,7 +296,7 @@ class Watch:
             stored = await visits_within(conn, since, until, devices)
             before = await last_before(conn, devices, since)
             parts = [b.fixes async for b in stretches(conn, since, until + 1, devices, ["fixes"])]
-            fixes = np.concatenate([*parts, await first_after(conn, devices, until + 1)])
+            fixes = joined_rows(FIX, [*parts, await first_after(conn, devices, until + 1)])
             fixes = fixes.take(np.lexsort((fixes["device"], fixes["at"])))
             known = fold.newest_fixes(devices)
             done = await asyncio.get_running_loop().run_in_executor(

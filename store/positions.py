@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from psycopg import AsyncConnection
 
-from devices.readings import FIX, Flag, Rows, rows
+from devices.readings import FIX, Flag, Rows, joined_rows, rows
 from devices.site import moment
 from store.copy_in import COLUMNS, array
 from store.database import announce
@@ -92,7 +92,7 @@ class Positions:
         """
         due = _newest(fixes)
         if len(self.owed):
-            due = _newest(np.concatenate([self.owed, due]))
+            due = _newest(joined_rows(FIX, [self.owed, due]))
         waits = time.monotonic() - self._moved < EVERY and self._more() and not (fixes["flags"] & _ALARM).any()
         if not len(due) or waits:
             return due

@@ -13,7 +13,7 @@ import numpy as np
 from psycopg import AsyncConnection
 
 from detectors.base import Batch
-from devices.readings import FIX, SAMPLE, SECOND, SIGHTING, Rows, rows
+from devices.readings import FIX, SAMPLE, SECOND, SIGHTING, Rows, joined_rows, rows
 from devices.site import micros, moment
 from store.copy_in import from_arrays
 
@@ -244,7 +244,7 @@ async def _gathered(conn: AsyncConnection, dtype: np.dtype[Any], query: bytes, v
         result, names = cursor.pgresult, dtype.names or ()
         parts = range(result.ntuples) if result else ()
         columns = ([result.get_value(part, i) for i in range(len(names))] for part in parts if result)
-        return np.concatenate([rows(dtype), *(from_arrays(column, dtype) for column in columns)])
+        return joined_rows(dtype, (from_arrays(column, dtype) for column in columns))
 
 
 async def _fetched(conn: AsyncConnection, dtype: np.dtype[Any], query: bytes, values: dict[str, Any]) -> Rows:

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from devices.codecs.json_payload import MAX_ELEMENTS, MAX_PAYLOAD, MOST_SECONDS
-from devices.readings import FIX, NAN, Flag, Rows
+from devices.readings import FIX, NAN, Flag, Rows, joined_rows
 
 _RANGES: Final = {  # column and range of each key, as FixPayload has them
     "t": ("at", -MOST_SECONDS, MOST_SECONDS),
@@ -72,7 +72,7 @@ def plain_fixes(data: bytes, begin: _Numbers, size: _Numbers) -> tuple[Rows, NDA
     if len(parts) == 1:
         return parts[0]
     fixes, origins = zip(*parts, strict=True)
-    return np.concatenate(fixes), np.concatenate([o + start for o, start in zip(origins, starts, strict=True)])
+    return joined_rows(FIX, fixes), np.concatenate([o + start for o, start in zip(origins, starts, strict=True)])
 
 
 def _plain_fixes(payloads: Sequence[bytes]) -> tuple[Rows, NDArray[np.intp]]:
@@ -88,7 +88,7 @@ def _plain_fixes(payloads: Sequence[bytes]) -> tuple[Rows, NDArray[np.intp]]:
     parts = [_of_keys(payloads, keys, forms, form) for keys in {form.keys: None for form in forms if form}]
     if len(parts) == 1:
         return parts[0]
-    fixes = np.concatenate([np.empty(0, FIX), *(fixes for fixes, _ in parts)])
+    fixes = joined_rows(FIX, (fixes for fixes, _ in parts))
     origin = np.concatenate([np.empty(0, np.intp), *(origin for _, origin in parts)])
     order = np.argsort(origin, kind="stable")
     return fixes.take(order), origin[order]
