@@ -11,7 +11,7 @@ import numpy as np
 
 from ingest.messages import AT_LEAST_ONCE, Messages
 
-_OVERHEAD: Final = 64  # bytes of a waiting message beside topic and payload: FACTS, and the rest of its packet
+_OVERHEAD: Final = 400  # bytes of a waiting message beside topic and payload, if it came in a read of its own
 
 
 class Inbox:
