@@ -72,7 +72,7 @@ class Inbox:
             kept = (facts["head"] & AT_LEAST_ONCE == 0) | (facts["connection"] >= connection)
             if kept.any():
                 self._waiting.append(messages.chosen(kept))
-            self._book(messages.chosen(~kept), -1)
+            self._book(Messages(messages.data, facts.compress(~kept)), -1)
 
     def _book(self, messages: Messages, sign: int) -> None:
         """Count what has come (1) or gone (-1), and tell who waits for it."""

@@ -94,7 +94,7 @@ class Messages(Sequence[Message]):
     def _packed(cls, topics: Sequence[bytes], payloads: Sequence[bytes], facts: Facts) -> Messages:
         """Those of ``facts``, which is changed, with nothing else in the bytes."""
         for column, texts in (("topic_bytes", topics), ("payload_bytes", payloads)):
-            facts[column] = np.fromiter(map(len, texts), np.intp, len(texts))
+            facts[column] = np.fromiter(map(len, texts), FACTS[column], len(texts))
         ends = np.cumsum(facts["topic_bytes"] + facts["payload_bytes"])
         facts["payload"] = ends - facts["payload_bytes"]
         facts["topic"] = facts["payload"] - facts["topic_bytes"]

@@ -186,8 +186,10 @@ class _Out:
         self._facts.append(facts)
 
     def messages(self, data: bytes) -> Messages:
-        """All of them; ``data`` is what they lie in."""
-        return Messages(data, self._facts[0] if len(self._facts) == 1 else joined_rows(FACTS, self._facts))
+        """All of them; ``data`` is what they lie in, of which the rest behind them is let go: it may be much."""
+        facts = self._facts[0] if len(self._facts) == 1 else joined_rows(FACTS, self._facts)
+        end = int(facts["payload"][-1] + facts["payload_bytes"][-1]) if len(facts) else 0
+        return Messages(data[:end], facts)
 
 
 def _run(buffer: bytes, at: int) -> list[int]:

@@ -208,7 +208,10 @@ class Session(asyncio.BufferedProtocol):
     def _is_new(self, messages: Messages, again: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Which are not here already, with ``again`` those that say so."""
         last: dict[int, tuple[str, bytes]] = {}
-        for part in self._held_back:
+        asked = np.zeros(1 << 16, bool)
+        asked[messages.facts["mid"]] = True
+        for held in self._held_back:
+            part = held.chosen(asked[held.facts["mid"]])
             last.update(zip(part.facts["mid"].tolist(), zip(part.topics, part.payloads, strict=True), strict=True))
         last = {mid: message for mid, message in last.items() if self._unacknowledged[mid]}
         fresh = np.ones(len(messages), bool)

@@ -70,6 +70,22 @@ async def test_both_lanes_are_stored(two: list[AsyncConnection], pool: AsyncConn
         assert await (await conn.execute("SELECT count(*) FROM last_positions")).fetchone() == (5,)
 
 
+async def test_late_fixes_leave_a_mark_with_each_lane(two: list[AsyncConnection], pool: AsyncConnectionPool) -> None:
+    """Who counts an hour between the two commits strikes out only what he could have seen."""
+    async with pool.connection() as conn:
+        await write_batch(conn, fixes(range(9, 10), 1), NOBODY, NOTHING)  # the chunk is there
+        await conn.execute("DELETE FROM fixes")
+        await conn.execute("TRUNCATE heat_late")
+    await write(two, fixes(range(1, 4), 5), fixes(range(4, 6), 5))
+    async with pool.connection() as conn:
+        lanes_of = [
+            {xmin for (xmin,) in await (await conn.execute(f"SELECT xmin::text FROM {table}".encode())).fetchall()}
+            for table in ("fixes", "heat_late")
+        ]
+    assert lanes_of[0] == lanes_of[1]
+    assert len(lanes_of[0]) == 2
+
+
 async def test_one_connection_takes_both(two: list[AsyncConnection], pool: AsyncConnectionPool) -> None:
     first, second = fixes(range(1, 4), 5), fixes(range(4, 6), 5)
     assert keys((await write(two[:1], first, second)).fixes) == keys(first, second)
