@@ -54,6 +54,20 @@ def conninfo(url: str) -> str:
     return make_conninfo("", **{**ours, **given, "options": options})
 
 
+class _Pool(AsyncConnectionPool):
+    async def getconn(self, timeout: float | None = None) -> AsyncConnection:  # noqa: ASYNC109  # the pool's own
+        """As it is, but for a task that is cancelled just as it is given a connection: psycopg_pool waits by
+        ``asyncio.wait_for()``, which swallows that in Python 3.11, and who works until cancelled would go on for ever.
+        """
+        task = asyncio.current_task()
+        before = task.cancelling() if task else 0
+        conn = await super().getconn(timeout)
+        if task and task.cancelling() > before:
+            await self.putconn(conn)
+            raise asyncio.CancelledError
+        return conn
+
+
 @asynccontextmanager
 async def open_pool(
     url: str, min_size: int = 1, max_size: int = 8, *, tried: bool = True
@@ -63,13 +77,13 @@ async def open_pool(
     A connection is ``tried`` before it is handed out; who does everything again anyway when it fails need not pay for
     that. With no database to be had, taking one raises :class:`psycopg_pool.PoolTimeout` after 10 s.
     """
-    pool = AsyncConnectionPool(
+    pool = _Pool(
         conninfo(url),
         min_size=min_size,
         max_size=max_size,
         timeout=10.0,
         reconnect_timeout=2.0,  # given up then until the next who wants one, so that what is back is found soon
-        check=AsyncConnectionPool.check_connection if tried else None,
+        check=_Pool.check_connection if tried else None,
         name="patrolgrid",
         open=False,
     )

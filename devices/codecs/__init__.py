@@ -66,5 +66,5 @@ def _matches(pattern: list[str], levels: list[str]) -> bool:
     return len(levels) == len(pattern)
 
 
-_ROUTES: Final[Kept[str, Codec | None]] = Kept(_route)
-_SHARES: Final[Kept[str, str | None]] = Kept(_share)
+_ROUTES: Final[Kept[Codec | None]] = Kept(_route)
+_SHARES: Final[Kept[str | None]] = Kept(_share)

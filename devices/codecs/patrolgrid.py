@@ -279,7 +279,7 @@ def _addressed(topic: str) -> tuple[_Kind, str]:
     return kind, parts[3]
 
 
-_ADDRESSED: Final[Kept[str, tuple[_Kind, str]]] = Kept(_addressed)
+_ADDRESSED: Final[Kept[tuple[_Kind, str]]] = Kept(_addressed)
 
 
 def _with_cry(kind: _Kind, payload: bytes, device: str, received: int) -> list[Reading]:

@@ -105,6 +105,28 @@ async def test_a_pool_opens_without_a_database() -> None:
 LISTENERS = "FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%%' AND backend_start >= %s"
 
 
+@pytest.mark.parametrize("turns", range(8))
+async def test_who_is_cancelled_as_he_gets_a_connection_ends(database_url: str, turns: int) -> None:
+    """However many turns of the event loop after the connection was given back: he may be at any point of taking it."""
+    async with open_pool(database_url, max_size=1) as pool:
+
+        async def work() -> None:
+            async with pool.connection():
+                pass
+            await asyncio.sleep(60.0)
+
+        async with pool.connection():
+            working = asyncio.create_task(work())
+            await asyncio.sleep(0.05)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        working.cancel()
+        await asyncio.wait([working], timeout=5.0)
+        assert working.cancelled()
+        async with pool.connection(timeout=5.0):  # and it was given back
+            pass
+
+
 async def test_an_event_is_heard_after_the_commit_only(pool: AsyncConnectionPool, database_url: str) -> None:
     async with pool.connection() as conn, aclosing(listen(database_url)) as events:
         assert await asyncio.wait_for(anext(events), 5) == RESUMED
