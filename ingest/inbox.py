@@ -53,7 +53,7 @@ class Inbox:
         count = size = 0
         while self._waiting and count < limit and size < most_bytes:
             messages = self._waiting.popleft()
-            if count + len(messages) > limit or size + messages.payload_bytes > most_bytes:
+            if count + len(messages) > limit or size + messages.payload_bytes >= most_bytes:
                 fitting = _fitting(messages, limit - count, most_bytes - size)
                 messages, rest = messages[:fitting], messages[fitting:]
                 if rest:
