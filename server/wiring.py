@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -80,7 +81,10 @@ async def run(
                 _collect_less_often()
                 wanted = _Wanted(settings, addresses, pool, publisher)
                 checks = wanted.checks
-                running = [tasks.create_task(wanted.run(), name="worker")]
+                running = [
+                    tasks.create_task(wanted.run(), name="worker"),
+                    tasks.create_task(give_memory_back(), name="memory"),
+                ]
             if console:
                 # Imported here, as it is half of all imports: a lone worker is to be back soon after a crash.
                 from server.console_server import console_server
@@ -123,6 +127,18 @@ def _collect_less_often() -> None:
     """
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
+
+
+async def give_memory_back(every: float = 60.0) -> None:
+    """Hand to the system, each ``every`` seconds, what the C library keeps of memory that was freed.
+
+    A flood leaves it tens of MB in gaps between what lives on, and glibc of itself returns only what lies at the end of
+    a heap (docs/performance.md). In a thread, as ctypes lets go of the interpreter meanwhile.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's; musl has none and keeps less
+    while trim is not None:
+        await asyncio.sleep(every)
+        await asyncio.to_thread(trim, 0)
 
 
 @asynccontextmanager
