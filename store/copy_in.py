@@ -39,14 +39,27 @@ ROW: Final = _row_dtype()
 """One row of fixes in the binary COPY format."""
 
 
-def payload(fixes: Rows) -> bytes:
-    """What COPY fixes FROM STDIN (FORMAT binary) takes for rows of :data:`devices.readings.FIX`."""
-    packed = np.empty(len(fixes), ROW)
-    packed["fields"] = len(COLUMNS)
+def _empty_row() -> bytes:
+    row = np.zeros(1, ROW)
+    row["fields"] = len(COLUMNS)
     for name in COLUMNS:
-        packed[f"{name}_bytes"] = FIX[name].itemsize
-        packed[name] = fixes[name] - POSTGRES_EPOCH if name in _TIMES else fixes[name]
-    return b"".join((_HEADER, packed.tobytes(), _TRAILER))
+        row[f"{name}_bytes"] = FIX[name].itemsize
+    return row.tobytes()
+
+
+_EMPTY_ROW: Final = _empty_row()
+_BLOCK: Final = 4096  # rows whose columns are filled in one after the other, so that they stay in the processor's cache
+
+
+def payload(fixes: Rows) -> bytearray:
+    """What COPY fixes FROM STDIN (FORMAT binary) takes for rows of :data:`devices.readings.FIX`."""
+    data = bytearray().join((_HEADER, _EMPTY_ROW * len(fixes), _TRAILER))
+    packed = np.frombuffer(data, ROW, len(fixes), len(_HEADER))
+    for start in range(0, len(fixes), _BLOCK):
+        into, block = packed[start : start + _BLOCK], fixes[start : start + _BLOCK]
+        for name in COLUMNS:
+            into[name] = block[name] - POSTGRES_EPOCH if name in _TIMES else block[name]
+    return data
 
 
 def from_arrays(columns: Sequence[bytes | None], dtype: np.dtype[Any] = FIX) -> Rows:

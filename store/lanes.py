@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 from psycopg import AsyncConnection
+from psycopg.adapt import Buffer
 
 from devices.readings import SECOND, Rows
 
@@ -56,7 +57,7 @@ def _days(fixes: Rows) -> set[int]:
     return {first} if first == last else set(np.unique(fixes["at"] // _DAY).tolist())
 
 
-async def copy_fixes(connections: Sequence[AsyncConnection], packed: Sequence[bytes]) -> None:
+async def copy_fixes(connections: Sequence[AsyncConnection], packed: Sequence[Buffer]) -> None:
     """COPY the payloads, side by side or, over one connection, one after the other, in the transactions that go on
     there.
 

@@ -15,6 +15,7 @@ from typing import Final, TypeAlias
 import numpy as np
 import psycopg
 from psycopg import AsyncConnection, errors
+from psycopg.adapt import Buffer
 
 from detectors.base import Batch
 from devices.readings import FIX, CommandAck, Flag, Rows, rows
@@ -108,7 +109,7 @@ async def write_batch(
     record_ack: RecordAck | None = None,
     positions: Positions | None = None,
     *,
-    packed: Sequence[bytes] = (),
+    packed: Sequence[Buffer] = (),
     beside: Sequence[AsyncConnection] = (),
 ) -> Batch:
     """Store everything in one transaction (a savepoint inside the caller's) and announce it to the listeners.
