@@ -14,7 +14,7 @@ from rich.console import Console
 from benchmarks.alarms import cry
 from benchmarks.ground import SHARE, Ground
 from benchmarks.null import PREFIX
-from benchmarks.processes import Worker, cpu, cpu_of_family, memory, python, said
+from benchmarks.processes import Worker, cpu, cpu_of_family, memory, python, said, touch_memory
 
 HOUR: Final = 3600.0
 ARRAY: Final = 60  # fixes of one store-and-forward message
@@ -250,6 +250,8 @@ def run(bench: Bench, parts: Sequence[str], *, with_paho: bool) -> dict[str, Any
     try:
         bench.worker.wait_until_ready()
         for part in (PARTS[name] for name in parts):
+            if bench.sizes is not QUICK:
+                bench.figures[f"{part.__name__}_s_per_gb_of_memory_before"] = touch_memory()
             say.print(f"{part.__name__.replace('_', ' ')}: {(part.__doc__ or '').splitlines()[0]}")
             part(bench)
         used = memory(bench.worker.pid)
