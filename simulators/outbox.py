@@ -21,6 +21,7 @@ class Outbox:
         self._waiting: deque[Message] = deque()
         self._flying: dict[int, Message] = {}  # in the order in which they were taken
         self._number = 0
+        self._statuses: dict[str, int] = {}  # the number of the last status of each topic that the broker has
         self._folded = 0  # how many were left by the last folding
 
     def __len__(self) -> int:
@@ -44,11 +45,17 @@ class Outbox:
 
     def acknowledged(self, number: int) -> None:
         """The broker has the message."""
-        del self._flying[number]
+        message = self._flying.pop(number)
+        if message.retain:
+            self._statuses[message.topic] = max(number, self._statuses.get(message.topic, 0))
 
     def lost(self) -> None:
-        """The connection is gone: what was in flight is to be sent again, before everything else; all is stored."""
-        self._waiting.extendleft(reversed(self._flying.values()))
+        """The connection is gone: what was in flight is to be sent again, before everything else; all is stored.
+
+        A status is not, if the broker has a later one of the device, which it would replace.
+        """
+        again = [m for n, m in self._flying.items() if not m.retain or n > self._statuses.get(m.topic, 0)]
+        self._waiting.extendleft(reversed(again))
         self._flying.clear()
         self._folded = 0
         self.store()

@@ -60,6 +60,18 @@ def test_arrays_are_limited() -> None:
     assert sum(len(msgspec.json.decode(m.payload)) for m in arrays) == 200
 
 
+def test_a_status_is_not_sent_again_after_a_later_one() -> None:
+    outbox = Outbox()
+    first, later = (Message(i, "pg/v1/1/a/status", b'{"n":%d}' % i, True) for i in range(2))
+    other = Message(2, "pg/v1/1/b/status", b'{"n":2}', True)
+    outbox.put([first, later, other])
+    taken = [outbox.take() for _ in range(3)]
+    outbox.acknowledged(taken[1][0])
+    outbox.lost()
+    assert [outbox.take()[1] for _ in range(outbox.waiting)] == [other]
+    assert len(outbox) == 1
+
+
 @given(streams(), st.data())
 def test_whatever_is_acknowledged_or_lost_each_message_arrives(messages: list[Message], data: st.DataObject) -> None:
     outbox, arrived = Outbox(), []
