@@ -106,6 +106,7 @@ def main() -> None:
     words.add_argument(
         "--only", nargs="+", choices=[*PARTS, *ALONE], help="these parts; a quick run leaves out the long ones"
     )
+    words.add_argument("--touch-memory", action="store_true", help="first write to memory the host may have taken back")
     words.add_argument("--terminals", type=int, default=4000)
     words.add_argument("--data-dir", type=Path, default=Path(".patrolgrid/bench"))
     given = words.parse_args()
@@ -120,7 +121,7 @@ def main() -> None:
     ):
         if parts:
             with prepared(given.data_dir, given.terminals, os.environ.get("PATROLGRID_DEBIAN_MIRROR", "")) as ground:
-                bench = Bench(ground, sizes, given.terminals, worker_on(ground))
+                bench = Bench(ground, sizes, given.terminals, worker_on(ground), given.touch_memory)
                 figures |= run(bench, parts, with_paho=given.paho)
     for name in (name for name in chosen if name in ALONE):
         say.print(f"{name.replace('_', ' ')}: {(ALONE[name].__doc__ or '').splitlines()[0]}")

@@ -51,6 +51,7 @@ class Bench:
     sizes: Sizes
     terminals: int
     worker: Worker
+    touch: bool = False  # the memory, before each part
     began: float = field(default_factory=time.time)
     figures: dict[str, Any] = field(default_factory=dict)
     stored: int = 0  # by the present worker process
@@ -250,7 +251,7 @@ def run(bench: Bench, parts: Sequence[str], *, with_paho: bool) -> dict[str, Any
     try:
         bench.worker.wait_until_ready()
         for part in (PARTS[name] for name in parts):
-            if bench.sizes is not QUICK:
+            if bench.touch:
                 bench.figures[f"{part.__name__}_s_per_gb_of_memory_before"] = touch_memory()
             say.print(f"{part.__name__.replace('_', ' ')}: {(part.__doc__ or '').splitlines()[0]}")
             part(bench)
