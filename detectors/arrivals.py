@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.base import Batch
+from detectors.holes import cells
 from devices.readings import SECOND, Flag, Rows
 
 STALE: Final = 120 * SECOND  # a farewell older than this is a last will that was written when the device connected
@@ -47,8 +48,8 @@ def arrivals_in(batch: Batch) -> tuple[Arrivals, Rows]:
     gone = (samples["quantity"] == "online") & (samples["value"] == 0)
     will = gone & ((samples["at"] == samples["received"]) | (samples["at"] < samples["received"] - STALE))
     wills, samples, gone = samples[will], samples[~will], gone[~will]
-    fixes, sightings = batch.fixes, batch.sightings
-    parts: list[Any] = [fixes] if len(fixes) == len(batch) else [fixes, sightings, samples]
+    fixes, sightings = telling(batch.fixes), batch.sightings
+    parts: list[Any] = [fixes] if len(batch.fixes) == len(batch) else [fixes, sightings, samples]
     size = sum(map(len, parts))
     found = Arrivals(
         *(np.concatenate([part[name] for part in parts]) for name in ("device", "received", "at")),
@@ -65,6 +66,24 @@ def arrivals_in(batch: Batch) -> tuple[Arrivals, Rows]:
     if (found.received[1:] < found.received[:-1]).any():
         found = found.some(np.argsort(found.received, kind="stable"))
     return found, wills[np.argsort(wills["received"], kind="stable")]
+
+
+def telling(fixes: Rows) -> Rows:
+    """Fixes without those inside an array that say no more than their neighbours: the one before waited in the same
+    cell of :mod:`detectors.holes`, and the one after is newer and has a place, and no higher charge."""
+    device, received = fixes["device"], fixes["received"]
+    together = (device[1:] == device[:-1]) & (received[1:] == received[:-1])
+    inner = np.flatnonzero(together[1:] & together[:-1]) + 1
+    if not len(inner):
+        return fixes
+    at, flags, battery = fixes["at"], fixes["flags"], fixes["battery"]
+    row, column = cells(fixes["lon"], fixes["lat"])
+    covered = (row[1:] == row[:-1]) & (column[1:] == column[:-1]) & (flags[1:] == flags[:-1]) & (at[1:] >= at[:-1])
+    renewed = (at[1:] > at[:-1]) & np.isfinite(fixes["lon"][1:])
+    renewed &= ~(battery[:-1] > 0) | ((battery[1:] > 0) & (battery[1:] <= battery[:-1]))
+    keep = np.ones(len(fixes), bool)
+    keep[inner] = ~(covered[inner - 1] & renewed[inner])
+    return fixes.compress(keep)
 
 
 def once(device: NDArray[np.int32], scratch: Times) -> bool:

@@ -68,6 +68,13 @@ class Holes:
         return found
 
 
+def cells(lon: NDArray[np.float64], lat: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The row and column of the cell of each place; of a place that is none, any."""
+    with np.errstate(invalid="ignore"):
+        row = _row(lat)
+        return row, _column(lon, row)
+
+
 def _row(lat: Any) -> Any:
     """The row of cells of one latitude or of many, as integers."""
     return np.floor(lat * DEGREE / SIDE).astype(np.int64)
