@@ -84,8 +84,8 @@ class Pipeline:
     """Runs every batch through :data:`STEPS`. ``storing`` says whether the database took the last one.
 
     ``registry`` may be replaced at any time; the next batch uses it. ``hand_on`` is given each committed batch: what is
-    new in it, with device ids, sightings with a place where they or their camera have one. While it waits, no further
-    message is taken, so its queue bounds everything.
+    new in it, with device ids, sightings with a place where they or their camera have one. While it waits,
+    one more batch is stored and one made ready, and no further message is taken: its queue bounds everything.
     """
 
     def __init__(
@@ -130,25 +130,34 @@ class Pipeline:
         return not (self.listener.more or self._under_way)
 
     async def run(self) -> None:
-        """Listen and store until cancelled. While the database writes one batch, the next is made ready."""
+        """Listen and store until cancelled. While the database writes one batch, the next is made ready, and the one
+        before is acknowledged and handed on."""
         async with self.listener, asyncio.TaskGroup() as tasks:
-            writing: asyncio.Task[None] | None = None
+            storing: asyncio.Task[list[Work]] | None = None
+            before: asyncio.Task[None] | None = None
+            telling: asyncio.Task[None] | None = None
             while True:
                 work = Work(await self.listener.take(self.batch_size))
                 self._under_way += 1
                 refusal = await self._prepare(work)
-                if writing is not None:
-                    await writing  # one after the other, so a device's readings are committed in their order
-                writing = tasks.create_task(self._finish(work, refusal), name="write")
+                if storing is not None:
+                    await storing  # one after the other, so a device's readings are committed in their order
+                if before is not None:
+                    await before  # or what is stored and waits for the detectors would be without a bound
+                storing = tasks.create_task(self._store(work, refusal), name="store")
+                before, telling = telling, tasks.create_task(self._tell_after(telling, storing), name="tell")
 
-    async def _finish(self, work: Work, refusal: Refusal | None) -> None:
-        await self._complete(work, refusal)
+    async def _tell_after(self, before: asyncio.Task[None] | None, storing: asyncio.Task[list[Work]]) -> None:
+        """Once a batch is stored, and what was stored before it has been told."""
+        stored = await storing
+        if before is not None:
+            await before
+        await self._tell(stored)
         self._under_way -= 1
 
     async def process(self, messages: Sequence[Message]) -> None:
         """Run messages through the steps; each is stored or kept as a reject, and acknowledged."""
-        work = Work(messages)
-        await self._complete(work, await self._prepare(work))
+        await self._tell(await self._run_and_store(messages))
 
     async def _prepare(self, work: Work) -> Refusal | None:
         """The steps before the store; why they could not be done, if it is for what is in the messages."""
@@ -159,29 +168,34 @@ class Pipeline:
             return Refusal("codec_failed", _explained(error))
         return None
 
-    async def _complete(self, work: Work, refusal: Refusal | None) -> None:
-        """The steps from the store on. A batch that is refused is halved."""
+    async def _store(self, work: Work, refusal: Refusal | None) -> list[Work]:
+        """Store a batch, or the halves of one that is refused: what is stored, in the order of the messages."""
         if refusal is None:
             try:
-                for step in STEPS[STEPS.index(store) :]:
-                    await step(self, work)
+                await store(self, work)
             except REFUSED as error:
-                if work.stored:
-                    raise  # they are safe: this is not about the messages
                 refusal = Refusal("store_refused", _explained(error))
             else:
-                return
+                return [work]
         messages = work.messages
         if len(messages) > 1:
             half = len(messages) // 2
-            await self.process(messages[:half])
-            await self.process(messages[half:])
-            return
+            return [*await self._run_and_store(messages[:half]), *await self._run_and_store(messages[half:])]
         log.warning("message_refused", topic=messages[0].topic, reason=refusal.reason, detail=refusal.detail)
         lone = Work(messages)
         lone.refuse(0, refusal.reason, refusal.detail)
-        for step in (store, acknowledge):
-            await step(self, lone)
+        await store(self, lone)
+        return [lone]
+
+    async def _run_and_store(self, messages: Sequence[Message]) -> list[Work]:
+        work = Work(messages)
+        return await self._store(work, await self._prepare(work))
+
+    async def _tell(self, stored: Sequence[Work]) -> None:
+        """The steps after the store."""
+        for work in stored:
+            for step in STEPS[STEPS.index(store) + 1 :]:
+                await step(self, work)
 
     @asynccontextmanager
     async def _connections(self, *, two: bool) -> AsyncIterator[list[AsyncConnection]]:
@@ -240,7 +254,6 @@ async def store(pipeline: Pipeline, work: Work) -> None:
     """Readings (one of a kind), last positions, rejects and acknowledged commands in one transaction."""
     with COMMIT_SECONDS.time():
         work.committed = await pipeline.write(work)
-    work.stored = True
     BATCH_MESSAGES.observe(len(work.messages))
     for codec, messages in work.by_codec.items():
         MESSAGES.labels(codec).inc(messages)

@@ -101,7 +101,6 @@ class Work:
         self.express: Rows = rows(FIX)  # the fixes it has taken, and the message of each
         self.express_origin: NDArray[np.intp] = np.zeros(0, np.intp)
         self.packed: list[bytearray] = []  # the fixes as the store takes them, in one part or two
-        self.stored = False
         self.committed = Batch()  # what is new, once stored
 
     @property

@@ -188,7 +188,6 @@ max_worker_processes = 27
 max_connections = 100
 max_locks_per_transaction = 256
 shared_buffers = '{min(max(memory // 8, 64), 512)}MB'
-max_wal_size = '2GB'
 # Pages of a bitmap scan that are asked for at once: a terminal's day lies in thousands of them.
 effective_io_concurrency = 128
 jit = off

@@ -34,6 +34,19 @@ _COUNTING: Final = 0x70617467_68656174  # an advisory lock: one process counts a
 
 _MARK: Final = b"INSERT INTO heat_late (hour) SELECT unnest(%s::timestamptz[])"
 
+# A fix of an hour that was over when it came left a mark. So of the hours before the first chunk was made those without
+# one are empty, and need not be looked for in what a new site has just sent; the last of them is, as two clocks are
+# compared here. A restored database has new chunks of old fixes, but its counted hours were restored as well.
+_NOTHING_BEFORE: Final = b"""
+INSERT INTO heat_hours (hour, counted_at)
+SELECT hour, now()
+FROM (SELECT min(range_start) AS first, min(chunk_creation_time) AS made
+      FROM timescaledb_information.chunks WHERE hypertable_name = 'fixes') AS chunks,
+     generate_series(date_trunc('hour', greatest(first, now() - %(days)s * interval '1 day'), 'UTC'),
+                     date_trunc('hour', made, 'UTC') - interval '2 hours', '1 hour') AS hour
+WHERE NOT EXISTS (SELECT FROM heat_hours) AND hour NOT IN (SELECT hour FROM heat_late)
+ON CONFLICT DO NOTHING"""
+
 # Newest first, so that after an update of an old database the map of yesterday is there at once.
 _DUE: Final = b"""
 WITH bounds AS (
@@ -113,6 +126,7 @@ async def count_hours(conn: AsyncConnection, days: int, most: int = 4, gather: f
     """
     values = {"days": days, "settle": SETTLE, "most": most, "gather": gather}
     async with conn.transaction():
+        await conn.execute(_NOTHING_BEFORE, values)
         due = [hour for (hour,) in await (await conn.execute(_DUE, values)).fetchall()]
     counted = []
     for hour in due:

@@ -33,6 +33,7 @@ _RANGES: Final = {  # column and range of each key, as FixPayload has them
     "acc": ("accuracy", 0.0, 1e8),
     "bat": ("battery", 0.0, 100.0),
 }
+_ANY: Final = ("", -np.inf, np.inf)
 _NEEDED: Final = frozenset({"t", "lon", "lat"})
 _TELLING: Final = frozenset({"crs", "sos"})  # keys that make a fix more than its numbers
 _KEY: Final = rb'"([A-Za-z_]+)":'
@@ -42,8 +43,10 @@ _BORDER: Final = b"\xff"  # between payloads: no JSON text holds this byte
 _NUMERALS: Final = b"0123456789+-."
 _NOT_NUMBERS: Final = bytes(byte for byte in range(256) if byte not in _NUMERALS + b"," + _BORDER)
 _BORDERS_TO_COMMAS: Final = bytes.maketrans(_BORDER, b",")
-_KINDS: Final = bytes(0 if byte in _NUMERALS else 1 if byte == ord(":") else 3 for byte in range(256))
-_COLON_THEN_OTHER, _OTHER_THEN_NUMERAL = 2, 253  # differences of kinds, modulo 256
+# Kinds of bytes such that, modulo 256, the step to a numeral from any other byte than a colon, or from a colon to any
+# other byte than a numeral, is longer than all steps that may be.
+_KINDS: Final = bytes(0 if byte in _NUMERALS else 120 if byte == ord(":") else 100 for byte in range(256))
+_LONGEST: Final = 256 - 120  # from a colon to a numeral
 _KEPT: Final = 8 << 10  # bytes of a form that is remembered
 _PIECE: Final = 256 << 10  # bytes of payload parsed in one call, about; no other thread runs Python meanwhile
 _Numbers = NDArray[np.integer[Any]]
@@ -140,14 +143,14 @@ def _of_keys(
     chosen = payloads if len(which) == len(payloads) else [payloads[i] for i in which.tolist()]
     numbers, good = _numbers(chosen, counts * len(keys))
     which, counts, flags = which[good], counts[good], flags[good]
-    values = dict(zip(keys, numbers.reshape(-1, len(keys)).T, strict=True))
-    origin = np.repeat(which, counts)
-    plain = _in_range(values)
-    if not plain.all():
+    values = np.ascontiguousarray(numbers.reshape(-1, len(keys)).T)
+    origin, flags = np.repeat(which, counts), np.repeat(flags, counts)
+    least, most = np.array([_RANGES.get(key, _ANY)[1:] for key in keys]).T
+    if (values.min(axis=1, initial=np.inf) < least).any() or (values.max(axis=1, initial=-np.inf) > most).any():
+        plain = ((least <= values.T) & (most >= values.T)).all(axis=1)
         plain = ~np.isin(origin, origin[~plain])  # a payload is taken whole
-        values = {key: column[plain] for key, column in values.items()}
-    fixes = _rows(values, np.repeat(flags, counts)[plain])
-    return fixes, origin[plain]
+        values, origin, flags = values[:, plain], origin[plain], flags[plain]
+    return _rows(dict(zip(keys, values, strict=True)), flags), origin
 
 
 def _numbers(payloads: Sequence[bytes], counts: NDArray[np.intp]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
@@ -168,23 +171,15 @@ def _numbers(payloads: Sequence[bytes], counts: NDArray[np.intp]) -> tuple[NDArr
 def _parsed(joined: bytes, count: int) -> NDArray[np.float64] | None:
     """So many numbers out of joined payloads; None if they are not one behind each colon."""
     kinds = np.frombuffer(joined.translate(_KINDS), np.uint8)
-    turns = kinds[1:] - kinds[:-1]
-    if not kinds[0] or ((turns == _COLON_THEN_OTHER) | (turns == _OTHER_THEN_NUMERAL)).any():
+    if not kinds[0] or (kinds[1:] - kinds[:-1]).max(initial=0) > _LONGEST:
         return None
     text = b"[%b]" % joined.translate(_BORDERS_TO_COMMAS, _NOT_NUMBERS)
     try:  # straight into float8, which a list of Python's floats would cost twice as much as the parsing
-        numbers = np.frombuffer(_PARSERS.mine.parse(text).as_buffer(of_type="d"), np.float64)
+        array: Any = _PARSERS.mine.parse(text)
+        numbers = np.frombuffer(array.as_buffer(of_type="d"), np.float64)
     except (ValueError, RuntimeError):  # no JSON; or a whole number beyond 64 bits, which the codec reads
         return None
     return numbers if len(numbers) == count else None
-
-
-def _in_range(values: Mapping[str, NDArray[np.float64]]) -> NDArray[np.bool_]:
-    good = np.ones(len(values["t"]), bool)
-    for key, (_, least, most) in _RANGES.items():
-        if key in values:
-            good &= (values[key] >= least) & (values[key] <= most)
-    return good
 
 
 def _rows(values: Mapping[str, NDArray[np.float64]], flags: NDArray[np.intp]) -> Rows:

@@ -101,6 +101,33 @@ async def test_an_sos_of_the_same_moment_as_a_fix_is_handed_on(
     assert [f["flags"] for f in await bench.fixes()] == [Flag.SOS]
 
 
+async def test_while_the_detectors_have_one_batch_one_more_is_stored(
+    bench: Any, terminal: aiomqtt.Client, until: Any
+) -> None:
+    gate, hand_on, t = asyncio.Event(), bench.pipeline.pass_on, now()
+
+    async def waiting(batch: Any) -> None:
+        await gate.wait()
+        await hand_on(batch)
+
+    async def stored(count: int) -> bool:
+        return len(await bench.fixes()) == count
+
+    bench.pipeline.pass_on = waiting
+    for number in (1, 2, 3):
+        await terminal.publish(f"{SHARE}/T-1/fix", fix_json(t + number), qos=1)
+        if number < 3:
+            await until(lambda wanted=number: stored(wanted))
+    await asyncio.sleep(0.5)  # the third waits for the first
+    assert await stored(2)
+    assert not bench.handed_on()
+    assert not bench.pipeline.idle
+    gate.set()
+    await until(lambda: len(bench.handed_on()) == 3)
+    assert [int(fix["at"]) for fix in bench.handed_on()] == [round((t + number) * 1e6) for number in (1, 2, 3)]
+    await until(lambda: bench.pipeline.idle)
+
+
 async def test_a_changed_registry_is_used_from_the_next_batch(
     bench: Any, terminal: aiomqtt.Client, until: Any, registry: Registry
 ) -> None:
