@@ -95,6 +95,7 @@ def taken_by(payloads: list[bytes]) -> set[int]:
 @example([b'{"t":1 2,"lon":,"lat":1}', b'{"t1":1,"lon":1,"lat":1}', b'{"t":,"lon":1,"lat":1}'])
 @example([b'{"t":1,"lon":,"lat":1}', b'{"t":1,"lon":2,"lat":1 7}', b'{"t 1":,"lon":1,"lat":1}'])
 @example([b'{"t":1,"lon":1,"lat":1,"t":2}', b'{"t":1.2.3,"lon":1,"lat":1}', b'{"t":01,"lon":+1,"lat":.1}'])
+@example([b'{"t":9223372036854775807,"lon":-0,"lat":-0.0}', b'{"t":1,"lon":18446744073709551615,"lat":0.1}'])
 @example([b'{"lat":1,"lon":2,"t":3}', PLAIN, b'{"lat":4,"lon":5,"t":6}', b'[{"lat":1,"lon":2,"t":3}]'])
 def test_what_is_taken_is_as_the_codec_has_it(payloads: list[bytes]) -> None:
     taken_by(payloads)
@@ -118,6 +119,8 @@ def test_arrays_too(payloads: list[bytes]) -> None:
         b"\xff",
         PLAIN.replace(b"88}", b"8.8.8}"),
         b"[" + PLAIN + b"," + PLAIN.replace(b"1.2", b"-12") + b"]",
+        PLAIN.replace(b"118.88", b"1" + b"0" * 20),  # beyond 64 bits
+        PLAIN.replace(b"118.88", b"1" + b"0" * 400),
         b" " * (1 << 20) + PLAIN,
     ],
 )
