@@ -48,6 +48,11 @@ class Waiting(asyncio.Queue[Batch]):
             size += len(batches[-1])
         return batches
 
+    def clear(self) -> None:
+        """Let go all that wait."""
+        while not self.empty():
+            self.get_nowait()
+
     def _put(self, item: Batch) -> None:
         self._held += len(item)
         self._oldest.append(oldest_received(item))

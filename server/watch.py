@@ -163,7 +163,11 @@ class Watch:
         """
         started = time.perf_counter()
         self.primed, self._behind = False, []
-        self._read = AlreadyRead(min(_now() - SECOND, self.batches.oldest_received()))
+        waits_since = min(_now() - SECOND, self.batches.oldest_received())
+        self._read = AlreadyRead(waits_since)
+        # What waits is stored, and read from there. A start that is broken off again and again would fill the queue with
+        # it, and the pipeline wait.
+        self.batches.clear()
         found, later, late = list[Found](), list[list[Rule]](), dict[str, LateReadings]()
         async with self.pool.connection() as conn:
             await catch_up(conn)  # what lags behind its fixes would look as if it had been quiet
@@ -177,7 +181,7 @@ class Watch:
                 found = await refill.begin(conn)
                 while not refill.done:
                     found += await refill.slice(conn)
-                late = await self._late(conn, newest - REFOLDED)
+                late = await self._late(conn, min(newest - REFOLDED, waits_since))
         for kind, readings in self._refolded.items():  # what was under way when the site changed
             late.setdefault(kind, LateReadings()).merge(readings)
         self._fold.late.clear()  # the store answers in event time: nothing in it is late

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psycopg
 import pytest
+from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 from structlog.testing import capture_logs
 
@@ -24,6 +26,7 @@ from devices.site_folder import read_folder
 from server import watch as watch_module
 from server.fold import split_late
 from server.watch import Watch
+from store.positions import catch_up
 from store.readings import write_batch
 from store.registry import load_duty, load_rules, load_site, save_site
 
@@ -131,6 +134,33 @@ async def test_what_was_committed_but_never_looked_at_is_found_at_the_next_start
             await until(pool, query, [(1, 1)])
 
 
+async def test_a_start_that_is_broken_off_again_and_again_makes_no_commit_wait(
+    pool: AsyncConnectionPool, ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch_module, "MOST_WAITING", 10)
+    begin, tries = now() - 200 * SECOND, 0
+    watch = Watch(pool, *ground, listening=lambda: False)
+
+    async def broken_off(conn: AsyncConnection) -> int:
+        nonlocal tries
+        tries += 1
+        if tries > 3:
+            return await catch_up(conn)
+        cry = walking(ground[0], "T012", begin + tries * 100 * SECOND, [(118.80, 31.49)] * 10, flags=Flag.SOS)
+        watch.batches.put_nowait(await stored(pool, Batch(fixes=cry)))  # asyncio.QueueFull, if what came before is there
+        assert watch.batches.full()
+        raise psycopg.OperationalError("the connection is lost")
+
+    monkeypatch.setattr(watch_module, "catch_up", broken_off)
+    task = asyncio.create_task(watch.run())
+    try:
+        await until(pool, "SELECT count(*) FROM alerts WHERE rule = 'sos' AND subject = 'T012'", [(1,)])
+        assert (tries, task.done()) == (4, False)
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
 async def test_what_priming_has_read_is_not_late_when_it_comes(
     pool: AsyncConnectionPool, ground: Ground, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -143,7 +173,13 @@ async def test_what_priming_has_read_is_not_late_when_it_comes(
         walk = walking(ground[0], "T011", begin + i * 100 * SECOND, [(118.80 + j / 1000, 31.48) for j in range(10)])
         walk["received"] = now()
         batches.append(await stored(pool, Batch(walk)))
-        watch.batches.put_nowait(batches[-1])
+
+    async def meanwhile(conn: AsyncConnection) -> int:
+        for batch in batches:
+            watch.batches.put_nowait(batch)
+        return await catch_up(conn)
+
+    monkeypatch.setattr(watch_module, "catch_up", meanwhile)
     with capture_logs() as logs:
         task = asyncio.create_task(watch.run())
         try:
