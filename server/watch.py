@@ -165,8 +165,8 @@ class Watch:
         self.primed, self._behind = False, []
         waits_since = min(_now() - SECOND, self.batches.oldest_received())
         self._read = AlreadyRead(waits_since)
-        # What waits is stored, and read from there. A start that is broken off again and again would fill the queue with
-        # it, and the pipeline wait.
+        # What waits is stored, and read from there. A start that is broken off again and again would fill the queue
+        # with it, and the pipeline wait.
         self.batches.clear()
         found, later, late = list[Found](), list[list[Rule]](), dict[str, LateReadings]()
         async with self.pool.connection() as conn:

@@ -147,7 +147,8 @@ async def test_a_start_that_is_broken_off_again_and_again_makes_no_commit_wait(
         if tries > 3:
             return await catch_up(conn)
         cry = walking(ground[0], "T012", begin + tries * 100 * SECOND, [(118.80, 31.49)] * 10, flags=Flag.SOS)
-        watch.batches.put_nowait(await stored(pool, Batch(fixes=cry)))  # asyncio.QueueFull, if what came before is there
+        batch = await stored(pool, Batch(fixes=cry))
+        watch.batches.put_nowait(batch)  # asyncio.QueueFull, if what came before is still there
         assert watch.batches.full()
         raise psycopg.OperationalError("the connection is lost")
 
