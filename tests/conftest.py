@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 import pytest
+from hypothesis import settings
 
 from server.services import Services
 
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from psycopg_pool import AsyncConnectionPool
 
 T = TypeVar("T")
+
+settings.register_profile("patrolgrid", deadline=None)  # how long an example takes is the machine's affair
+settings.load_profile("patrolgrid")
 
 
 def _finish(work: Coroutine[object, object, T]) -> T:

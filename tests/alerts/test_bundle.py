@@ -69,7 +69,7 @@ def test_an_untouched_export_is_good_and_says_what_it_is(export: bytes, case_fil
     assert export_name(case_file) == "PG-20260606-0007-20260606T150211Z.zip"
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(data=st.data())
 def test_any_changed_byte_of_any_member_is_found_and_the_member_named(export: bytes, data: st.DataObject) -> None:
     content = members(export)
@@ -84,7 +84,7 @@ def test_any_changed_byte_of_any_member_is_found_and_the_member_named(export: by
         assert all(flaw.zh and flaw.en for flaw in checked.flaws)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(data=st.data())
 def test_any_changed_byte_of_the_file_itself_is_found(export: bytes, data: st.DataObject) -> None:
     raw = bytearray(export)
@@ -92,7 +92,7 @@ def test_any_changed_byte_of_the_file_itself_is_found(export: bytes, data: st.Da
     assert not check(bytes(raw)).good
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(data=st.data())
 def test_a_member_that_is_gone_or_new_or_cut_is_named(export: bytes, data: st.DataObject) -> None:
     content = members(export)

@@ -345,7 +345,7 @@ class Moves(RuleBasedStateMachine):
             assert [part.unit for part in self.now.parts] == sorted({part.unit for part in self.now.parts})
 
 
-Moves.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+Moves.TestCase.settings = settings(max_examples=150, stateful_step_count=40)
 TestMoves = Moves.TestCase
 
 

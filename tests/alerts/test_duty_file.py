@@ -42,7 +42,7 @@ def lines(table: str) -> st.SearchStrategy[list[dict[str, str]]]:
     return st.lists(st.fixed_dictionaries(columns), max_size=4)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(tables=st.fixed_dictionaries({name: lines(name) for name in TABLES}))
 @example(tables={DUTY: [{"category": "=1+1", "area": "012", "unit": "1e5"}], CATEGORIES: [], SUPERVISORS: []})
 def test_what_is_written_is_read_again(tables: dict[str, list[dict[str, str]]]) -> None:
@@ -55,7 +55,7 @@ def test_what_is_written_is_read_again(tables: dict[str, list[dict[str, str]]]) 
     assert {name: [line.cells for line in found] for name, found in book.tables.items()} == tables
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(raw=st.binary(max_size=300) | st.text(max_size=200).map(lambda t: t.encode("utf-8", "replace")))
 @example(raw=b"PK\x03\x04")
 @example(raw=b"\xff\xfe\x00")

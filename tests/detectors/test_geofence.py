@@ -140,7 +140,7 @@ def test_a_boat_with_a_fix_or_two_inside_is_seen_too() -> None:
 
 
 @given(st.floats(4.0, 25.0), st.sampled_from([1.0, 2.0, 5.0, 10.0]), st.floats(0.0, 1.0))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_whoever_rides_through_is_seen_however_short_his_steps_are(pace: float, every: float, phase: float) -> None:
     step = pace * every
     found = watch(way(1, np.arange((phase - 4) * step - 100, 100 + 4 * step, step), every=every))
@@ -173,7 +173,7 @@ def test_a_long_pause_is_no_straight_way_and_a_graze_no_passage() -> None:
     assert watch(graze) == []
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.floats(-300, 300), st.floats(-200, 200)), min_size=2, max_size=12), st.integers(0, 9))
 def test_passages_do_not_depend_on_batches(places: list[tuple[float, float]], seed: int) -> None:
     lon, lat = SPOT.lonlat(*np.transpose(places))

@@ -312,7 +312,7 @@ ALL = Hazard(
 )  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 2**32 - 1), share=st.floats(0.4, 0.95), every=st.sampled_from([5.0, 7.0, 19.0]))
 def test_a_state_refilled_with_its_memory_goes_on_like_one_that_never_stopped(
     seed: int, share: float, every: float

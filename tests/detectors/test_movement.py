@@ -91,7 +91,7 @@ def test_what_does_not_move_for_half_its_history_has_not_roamed() -> None:
 legs = st.lists(
     st.tuples(st.sampled_from([60.0, 300.0, 1500.0]), st.floats(0, 8), st.floats(0, 360)), min_size=1, max_size=5
 )
-few = settings(max_examples=40, deadline=None)
+few = settings(max_examples=40)
 
 
 @few

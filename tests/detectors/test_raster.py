@@ -39,7 +39,7 @@ def outlines(draw: st.DrawFn) -> BaseGeometry:
     return draw(st.sampled_from([found, found, shapely.affinity.translate(found, 118, 31)]))
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(outlines(), min_size=1, max_size=6), st.integers(0, 2**32 - 1))
 def test_it_says_what_the_plain_test_says(shapes: list[BaseGeometry], seed: int) -> None:
     draw = np.random.default_rng(seed)

@@ -136,7 +136,7 @@ def test_lunch_beside_the_line_and_passing_by_are_no_deviation() -> None:
     assert watch(site(ROUND), walk(9, WHOLE) + across) == []
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(st.floats(15, 90), st.floats(300, 700), st.sampled_from([-1, 1]))
 def test_who_comes_across_at_a_slant_is_not_on_the_round(angle: float, where: float, side: int) -> None:
     """On the way home, and out again: each time the same part of the line is passed."""
@@ -267,7 +267,7 @@ def test_a_certificate_of_nothing_and_of_no_route() -> None:
             certificate(wrong, rows(FIX), site(ROUND))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(st.integers(-200, 2000), st.integers(-60, 60), st.integers(1, 200)), max_size=40), st.booleans()
 )

@@ -354,7 +354,7 @@ def run(readings: Rows, cuts: Iterable[int], since: int = 0) -> list[str]:
     return sorted(json.dumps(dataclasses.asdict(f), sort_keys=True) for f in found if f.until > since)
 
 
-law = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+law = settings(max_examples=12, suppress_health_check=[HealthCheck.too_slow])
 
 
 @law

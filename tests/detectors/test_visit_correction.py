@@ -58,7 +58,7 @@ def stories(draw: st.DrawFn) -> tuple[Rows, np.ndarray]:
 
 
 @given(stories(), st.integers(0, 40))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_late_fixes_make_the_visits_what_they_would_have_been(story: tuple[Rows, np.ndarray], tail: int) -> None:
     fixes, late = story
     head = fixes[: max(1, len(fixes) - tail)] if tail else fixes

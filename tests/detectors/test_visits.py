@@ -35,7 +35,7 @@ tracks = st.lists(
     ),
     max_size=60,
 )
-quick = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+quick = settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 
 
 def fixes_of(track: list[tuple[int, int, int]]) -> Rows:

@@ -159,7 +159,7 @@ def sites(draw: st.DrawFn, small: SiteFolder) -> SiteFolder:
     )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(data=st.data())
 def test_round_trip_of_any_site(
     tmp_path_factory: pytest.TempPathFactory, small: SiteFolder, data: st.DataObject
@@ -184,7 +184,7 @@ def read_or_refuse(folder: Path) -> None:
         check_folder(site)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(file=st.sampled_from(FILES), content=st.binary(max_size=200))
 @example(file=ZONES, content=b"[" * 100_000)
 @example(file="rules.toml", content=b"a=" + b"[" * 5_000)
@@ -208,7 +208,7 @@ def test_any_bytes_in_a_file(
     read_or_refuse(folder)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(file=st.sampled_from(FILES), data=st.data())
 def test_any_wound_of_a_good_file(
     tmp_path_factory: pytest.TempPathFactory, small: SiteFolder, file: str, data: st.DataObject
@@ -222,7 +222,7 @@ def test_any_wound_of_a_good_file(
     read_or_refuse(folder)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_any_json_in_a_feature(
     tmp_path_factory: pytest.TempPathFactory, small: SiteFolder, data: st.DataObject

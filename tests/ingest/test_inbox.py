@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.inbox import Inbox
@@ -32,7 +32,6 @@ def filled(parts: list[list[Message]], most: int = 1 << 20) -> tuple[Inbox, list
     return inbox, told
 
 
-@settings(deadline=None)
 @given(reads, st.lists(st.tuples(st.integers(1, 9), st.integers(1, 40)), max_size=9))
 def test_portions(parts: list[list[Message]], portions: list[tuple[int, int]]) -> None:
     inbox, _ = filled(parts)
@@ -49,7 +48,6 @@ def test_portions(parts: list[list[Message]], portions: list[tuple[int, int]]) -
         assert inbox.arrived.is_set() == bool(left)
 
 
-@settings(deadline=None)
 @given(reads, st.integers(1, 4))
 def test_forgetting(parts: list[list[Message]], connection: int) -> None:
     inbox, _ = filled(parts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.messages import Message, Messages
@@ -23,7 +23,6 @@ messages = st.builds(
 batches = st.lists(messages, max_size=6)
 
 
-@settings(deadline=None)
 @given(st.lists(batches, max_size=5))
 def test_joined(parts: list[list[Message]]) -> None:
     whole = [message for part in parts for message in part]
@@ -36,7 +35,6 @@ def test_joined(parts: list[list[Message]]) -> None:
     assert joined.retained.tolist() == [message.retained for message in whole]
 
 
-@settings(deadline=None)
 @given(batches, batches, st.integers(0, 12), st.integers(0, 12), st.data())
 def test_cut_and_chosen(first: list[Message], second: list[Message], begin: int, end: int, data: st.DataObject) -> None:
     whole = [*first, *second][begin:end]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.topics import LONGEST, UNKNOWN, Topics
@@ -24,7 +24,6 @@ def known(topic: bytes) -> bool:
     return 8 <= len(topic) <= LONGEST
 
 
-@settings(deadline=None)
 @given(st.dictionaries(texts, st.integers(0, 1 << 30), max_size=30), st.lists(texts, max_size=30), st.binary())
 def test_as_a_dictionary(numbers: dict[str, int], others: list[str], before: bytes) -> None:
     asked = [text.encode() for text in (*others, *numbers, *others)]

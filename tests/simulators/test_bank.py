@@ -242,7 +242,7 @@ def test_plans_are_kept_or_missed_as_labelled(see: Any) -> None:
 
 
 # ── Journeys ────────────────────────────────────────────────────────────────────────────────────────────────────────
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 1_000),
     points=st.lists(st.tuples(st.floats(-2_000, 2_000), st.floats(-2_000, 2_000)), min_size=1, max_size=6),

@@ -12,7 +12,7 @@ from simulators.bodies import Bodies, Carries
 POINT = st.tuples(st.floats(-120, 120), st.floats(-120, 120))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(POINT, min_size=2, max_size=6), st.floats(0.5, 8.0))
 def test_a_body_walks_its_way_at_its_pace_to_the_end(points: list[tuple[float, float]], pace: float) -> None:
     way = np.array(points)

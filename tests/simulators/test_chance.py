@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simulators.chance import bits, dice, drifts, name_key, normal, normals, uniform
@@ -27,7 +27,6 @@ def test_normal_has_mean_0_deviation_1_and_the_right_tails() -> None:
     assert abs((np.abs(drawn) > 1.96).mean() - 0.05) < 0.008
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**62), st.integers(0, 500), st.integers(1, 50))
 def test_a_draw_depends_on_its_own_key_purpose_and_count_alone(count: int, purpose: int, others: int) -> None:
     alone = bits(KEYS[:1], purpose, count)
@@ -49,7 +48,6 @@ def test_purposes_counts_and_neighbours_are_independent() -> None:
         assert abs(np.corrcoef(base, other)[0, 1]) < 0.04
 
 
-@settings(deadline=None)
 @given(st.floats(0, 1e6, allow_nan=False), st.floats(1e-6, 0.01))
 def test_drift_wanders_without_jumps(at: float, step: float) -> None:
     here, there = (float(drifts(KEYS[:1], (5, 6), np.array([p]))[0, 0]) for p in (at, at + step))

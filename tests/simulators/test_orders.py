@@ -195,7 +195,7 @@ FIELDS = st.dictionaries(
 PAYLOADS = st.binary(max_size=40) | (FIELDS | SCALARS).map(lambda content: json.dumps(content).encode())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(PAYLOADS)
 def test_no_command_can_break_the_world(pond: SiteFolder, payload: bytes) -> None:
     world = World(pond, "quiet", 1, 1_795_341_600_000_000)

@@ -67,7 +67,7 @@ def test_without_drawn_routes_villages_share_the_shore(round_pond: Ground, pond:
     assert middles[0] < 60 < 500 < middles[1]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(ANGLE, ANGLE, st.floats(405, 900), st.floats(0, 900))
 def test_people_walk_round_the_water_and_boats_stay_on_it(a: float, b: float, out: float, goal: float) -> None:
     pond = _pond()
@@ -84,7 +84,6 @@ def test_people_walk_round_the_water_and_boats_stay_on_it(a: float, b: float, ou
     assert len(afloat) >= 2
 
 
-@settings(deadline=None)
 @given(st.floats(-5_000, 5_000), st.floats(-500, 500))
 def test_beside_runs_along_the_bank_across_its_seam(metres: float, more: float) -> None:
     pond = _pond()

@@ -143,7 +143,7 @@ SAMPLES = [
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # of odd EXIF, which is no reason to refuse a picture
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow])
 @given(sample=st.sampled_from(SAMPLES), data=st.data())
 def test_whatever_was_done_to_the_bytes_it_is_a_picture_or_refused(sample: bytes, data: st.DataObject) -> None:
     given = bytearray(sample)

@@ -214,7 +214,7 @@ async def test_once_nothing_more_waits_they_are_the_newest_of_all(pool: AsyncCon
 
     loop = asyncio.get_running_loop()
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     @given(batches)
     def check(made: list[tuple[list[tuple[int, int, int]], bool]]) -> None:
         asyncio.run_coroutine_threadsafe(newest(made), loop).result()

@@ -355,7 +355,7 @@ async def test_copied_rows_read_back(pool: AsyncConnectionPool) -> None:
     loop = asyncio.get_running_loop()
 
     @given(st.lists(a_fix, max_size=20))
-    @settings(max_examples=25, deadline=None)
+    @settings(max_examples=25)
     def check(tuples: list[Any]) -> None:
         given_rows = rows(FIX, tuples)
         back, seen = asyncio.run_coroutine_threadsafe(there_and_back(given_rows), loop).result()

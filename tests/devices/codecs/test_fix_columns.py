@@ -85,7 +85,7 @@ def taken_by(payloads: list[bytes]) -> set[int]:
 
 
 @given(PAYLOADS)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @example([b'{"t":1,"lon":1,"lat":1,"x":[0', b'{"a":1}]}', b'{"t":1,"lon":1,"lat":1},{"t":2,"lon":2,"lat":2}'])
 @example([b'{"t":1,"lon":1,"lat":1,"x":"}', b'","t":2,"lon":2,"lat":2}'])
 @example([b'{"t":1,"lon":1,"lat":1,"x":"\\"}', b'{"t":2,"lon":2,"lat":2}"}'])
@@ -102,7 +102,7 @@ def test_what_is_taken_is_as_the_codec_has_it(payloads: list[bytes]) -> None:
 
 
 @given(st.lists(st.one_of(PAYLOADS.map(lambda some: b"[" + b",".join(some) + b"]"), BROKEN), max_size=6))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @example([b"[]", b"[,]", b"[" + PLAIN + b"]", b"[" + PLAIN + b",]", b"[" + PLAIN + PLAIN + b"]", b"[" + PLAIN])
 @example([b"[" + PLAIN + b", " + PLAIN + b"]", b'[{"t":1,"lon":1,"lat":1},{"lon":1,"t":1,"lat":1}]'])
 def test_arrays_too(payloads: list[bytes]) -> None:
@@ -145,7 +145,7 @@ def test_what_says_more_than_numbers_takes_the_long_way() -> None:
 
 
 @given(PAYLOADS, st.integers(1, 300))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_pieces_are_as_the_whole(payloads: list[bytes], piece: int) -> None:
     """Where a batch is cut to be parsed shows nowhere."""
     whole, origin = fixes_of(payloads)

@@ -147,7 +147,7 @@ STEPS = st.lists(
 _subjects = count()
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
 async def test_no_closed_case_hides_what_was_seen_since(
     conn: AsyncConnection, site: Site, duty: DutyMatrix, finding: Make, record: Record, steps: list[tuple[str, int]]

@@ -133,7 +133,7 @@ anything = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.dictionaries(text.filter(lambda key: key != "set"), anything, max_size=3), note=text)
 async def test_whatever_an_entry_holds_the_database_gives_back_what_was_hashed(
     conn: AsyncConnection, book: Any, data: dict[str, Any], note: str
