@@ -44,8 +44,8 @@ LINGER: Final = 0.02  # seconds; batches form under load, and a lone message is 
 BUSY_LINGER: Final = ((3_000, 0.2), (200, 0.08))
 """Messages of the last batch and, from so many on, seconds: what a transaction and a step of every detector cost by
 themselves is then shared by more messages."""
-MOST_TAKEN: Final = 4 << 20
-"""Bytes of payload in a batch: 40,000 fixes in arrays. What a transaction costs by itself is then shared by more."""
+MOST_TAKEN: Final = 8 << 20
+"""Bytes of payload in a batch: 90,000 fixes in arrays. What a transaction costs by itself is then shared by more."""
 MOST_HELD: Final = 64 << 20
 """Bytes of messages held and not yet taken. Beyond it we stop reading from the socket, so the broker holds the rest."""
 

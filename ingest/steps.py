@@ -21,7 +21,6 @@ from devices.site import moment
 from ingest.listener import EVERYTHING
 from ingest.topics import UNKNOWN
 from ingest.work import NO_SHARE, Kind, Work
-from store.copy_in import payload
 from store.readings import one_per_key
 
 if TYPE_CHECKING:
@@ -160,11 +159,10 @@ async def check_place(pipeline: Pipeline, work: Work) -> None:
 
 
 async def sort(pipeline: Pipeline, work: Work) -> None:
-    """Fixes in the order in which they are stored, one for each device and moment, and packed; which message brought
-    each is not asked after this."""
+    """Fixes in the order in which they are stored, one for each device and moment, in parts for the lanes; which
+    message brought each is not asked after this."""
     work.fixes.rows = one_per_key(work.fixes.rows)
-    # Here, while the database is at the batch before.
-    work.packed = [payload(part) for part in pipeline.lanes.parts(work.fixes.rows)]
+    work.parts = pipeline.lanes.parts(work.fixes.rows)
 
 
 def _alarms(kind: Kind) -> NDArray[np.bool_]:

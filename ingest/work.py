@@ -100,7 +100,7 @@ class Work:
         self.rest: Sequence[int] = range(len(messages))  # what the express lane has left
         self.express: Rows = rows(FIX)  # the fixes it has taken, and the message of each
         self.express_origin: NDArray[np.intp] = np.zeros(0, np.intp)
-        self.packed: list[bytearray] = []  # the fixes as the store takes them, in one part or two
+        self.parts: list[Rows] = []  # the fixes as the lanes into the store take them
         self.committed = Batch()  # what is new, once stored
 
     @property

@@ -11,7 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from server.private import ServicesError, answers, can_listen, free_port, own, process, service_account, wait_until
+from server.private import (
+    ServicesError,
+    answers,
+    can_listen,
+    free_port,
+    go_first,
+    own,
+    process,
+    service_account,
+    wait_until,
+)
 
 
 @dataclass(frozen=True)
@@ -75,6 +85,8 @@ class PrivateBroker(ABC):
             log = self.folder / f"{self.stem}.log"
             tail = log.read_text(errors="replace")[-1500:] if log.exists() else ""
             raise ServicesError(f"the private {self.title} does not start on port {port}:\n{tail}")
+        if pid := self.pid():
+            go_first(pid)
         return port
 
     def down(self) -> None:

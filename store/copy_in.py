@@ -7,7 +7,7 @@ fixed widths and no NULLs a structured dtype can hold all of that, so one ``toby
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -48,18 +48,24 @@ def _empty_row() -> bytes:
 
 
 _EMPTY_ROW: Final = _empty_row()
-_BLOCK: Final = 4096  # rows whose columns are filled in one after the other, so that they stay in the processor's cache
+_BLOCK: Final = 2**17 // ROW.itemsize  # rows that psycopg sends at once, and that stay in the processor's cache
 
 
-def payload(fixes: Rows) -> bytearray:
-    """What COPY fixes FROM STDIN (FORMAT binary) takes for rows of :data:`devices.readings.FIX`."""
-    data = bytearray().join((_HEADER, _EMPTY_ROW * len(fixes), _TRAILER))
-    packed = np.frombuffer(data, ROW, len(fixes), len(_HEADER))
+def pieces(fixes: Rows) -> Iterator[Buffer]:
+    """What COPY fixes FROM STDIN (FORMAT binary) takes for rows of :data:`devices.readings.FIX`, a piece at a time.
+
+    A piece is good until the next is asked for.
+    """
+    yield _HEADER
+    data = bytearray(_EMPTY_ROW * min(len(fixes), _BLOCK))
+    packed = np.frombuffer(data, ROW)
     for start in range(0, len(fixes), _BLOCK):
-        into, block = packed[start : start + _BLOCK], fixes[start : start + _BLOCK]
+        block = fixes[start : start + _BLOCK]
+        into = packed[: len(block)]
         for name in COLUMNS:
             into[name] = block[name] - POSTGRES_EPOCH if name in _TIMES else block[name]
-    return data
+        yield memoryview(data)[: len(block) * ROW.itemsize]
+    yield _TRAILER
 
 
 def from_arrays(columns: Sequence[bytes | None], dtype: np.dtype[Any] = FIX) -> Rows:

@@ -11,9 +11,9 @@ from typing import Final
 
 import numpy as np
 from psycopg import AsyncConnection
-from psycopg.adapt import Buffer
 
 from devices.readings import SECOND, Rows
+from store.copy_in import pieces
 
 LANES: Final = 2
 """Connections that a batch may take."""
@@ -57,8 +57,8 @@ def _days(fixes: Rows) -> set[int]:
     return {first} if first == last else set(np.unique(fixes["at"] // _DAY).tolist())
 
 
-async def copy_fixes(connections: Sequence[AsyncConnection], packed: Sequence[Buffer]) -> None:
-    """COPY the payloads, side by side or, over one connection, one after the other, in the transactions that go on
+async def copy_fixes(connections: Sequence[AsyncConnection], parts: Sequence[Rows]) -> None:
+    """COPY the parts, side by side or, over one connection, one after the other, in the transactions that go on
     there.
 
     Raises:
@@ -71,9 +71,11 @@ async def copy_fixes(connections: Sequence[AsyncConnection], packed: Sequence[Bu
         conn = connections[lane]
         if len(connections) > 1:
             await conn.execute(_NOT_FOR_EVER)
-        for data in packed[lane :: len(connections)]:
+        for part in parts[lane :: len(connections)]:
             async with conn.cursor() as cursor, cursor.copy(_COPY) as into:
-                await into.write(data)
+                for piece in pieces(part):
+                    await into.write(piece)
+                    await asyncio.sleep(0)  # the other lane's turn
 
     for result in await asyncio.gather(*map(copy, range(len(connections))), return_exceptions=True):
         if result is not None:

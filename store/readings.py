@@ -15,12 +15,11 @@ from typing import Final, TypeAlias
 import numpy as np
 import psycopg
 from psycopg import AsyncConnection, errors
-from psycopg.adapt import Buffer
 
 from detectors.base import Batch
 from devices.readings import FIX, CommandAck, Flag, Rows, rows
 from devices.site import moment
-from store.copy_in import COLUMNS, array, payload
+from store.copy_in import COLUMNS, array
 from store.heat import mark_late
 from store.lanes import copy_fixes
 from store.positions import Positions, move_to_known, move_to_stored
@@ -109,7 +108,7 @@ async def write_batch(
     record_ack: RecordAck | None = None,
     positions: Positions | None = None,
     *,
-    packed: Sequence[Buffer] = (),
+    parts: Sequence[Rows] = (),
     beside: Sequence[AsyncConnection] = (),
 ) -> Batch:
     """Store everything in one transaction (a savepoint inside the caller's) and announce it to the listeners.
@@ -117,8 +116,8 @@ async def write_batch(
     Many fixes may be in a second transaction, on a connection ``beside``, which is committed right after the first or
     not at all. Returns what is new: without what was stored before, and a stored fix again where an alarm was added to
     it. Arrays are of the dtypes in :mod:`devices.readings` with places in WGS-84; ``device`` is the id. ``positions``
-    says when the last positions are moved, at once unless given. ``packed`` is :func:`store.copy_in.payload` of
-    ``fixes``, which are then as :func:`one_per_key` leaves them, or of the two parts of them (:mod:`store.lanes`).
+    says when the last positions are moved, at once unless given. ``parts`` are ``fixes`` as the lanes take them
+    (:mod:`store.lanes`), which are then as :func:`one_per_key` leaves them.
 
     Raises:
         psycopg.DataError, UnicodeError: a value that PostgreSQL cannot hold; nothing was stored.
@@ -126,13 +125,13 @@ async def write_batch(
     """
     rejects, acks = list(rejects), list(acks)
     positions = Positions() if positions is None else positions
-    if not packed:
+    if not parts:
         fixes = one_per_key(fixes)
-        packed = [payload(fixes)]
+        parts = [fixes]
     lanes = [conn, *beside]
 
     async def copy_all() -> Rows:
-        await copy_fixes(lanes, packed)
+        await copy_fixes(lanes, parts)
         return fixes
 
     async def merge_fixes() -> Rows:

@@ -15,7 +15,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from detectors.base import Batch
 from devices.codec import Codec
-from devices.readings import Fix, Reading, Sighting
+from devices.readings import Fix, Reading, Rows, Sighting
 from ingest import listener as listener_module
 from ingest import pipeline as pipeline_module
 from ingest import steps
@@ -239,9 +239,9 @@ async def test_one_of_two_lanes_is_cut_off_in_the_middle(
     count = iter(range(1, 1000))
     whole = readings.copy_fixes
 
-    async def copy(connections: Sequence[AsyncConnection], packed: Sequence[bytes]) -> None:
+    async def copy(connections: Sequence[AsyncConnection], parts: Sequence[Rows]) -> None:
         pairs[:] = connections if len(connections) > 1 else []
-        await whole(connections, packed)
+        await whole(connections, parts)
 
     monkeypatch.setattr(readings, "copy_fixes", copy)
     monkeypatch.setattr(psycopg.connection_async, "AsyncTransaction", Cutting)

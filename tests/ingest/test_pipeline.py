@@ -8,13 +8,15 @@ import time
 from typing import Any
 
 import aiomqtt
+import pytest
 from prometheus_client import REGISTRY
 
 from devices.readings import SECOND, Flag
 from devices.registry import Registry
+from ingest import pipeline
 from ingest.listener import EVERYTHING
 from ingest.pipeline import STEPS
-from store.readings import last_positions
+from store.readings import last_positions, write_batch
 
 SHARE = "pg/v1/320118001000"
 
@@ -126,6 +128,29 @@ async def test_while_the_detectors_have_one_batch_one_more_is_stored(
     await until(lambda: len(bench.handed_on()) == 3)
     assert [int(fix["at"]) for fix in bench.handed_on()] == [round((t + number) * 1e6) for number in (1, 2, 3)]
     await until(lambda: bench.pipeline.idle)
+
+
+async def test_storing_begins_before_the_next_batch_takes_the_loop(
+    bench: Any, terminal: aiomqtt.Client, until: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    happened: list[str] = []
+    take, write = bench.pipeline.listener.take, write_batch
+
+    async def taking(*limits: int) -> Any:
+        happened.append("take")
+        return await take(*limits)
+
+    async def writing(*given: Any, **named: Any) -> Any:
+        happened.append("write")
+        return await write(*given, **named)
+
+    monkeypatch.setattr(pipeline, "HEAD_START", 30.0)  # over once it is stored, so nobody waits so long
+    monkeypatch.setattr(pipeline, "write_batch", writing)
+    monkeypatch.setattr(bench.pipeline.listener, "take", taking)  # one that waits already is not noted
+    for number in (1, 2, 3):
+        await terminal.publish(f"{SHARE}/T-1/fix", fix_json(now() + number), qos=1)
+        await until(lambda wanted=2 * number: len(happened) == wanted)
+    assert happened == ["write", "take"] * 3
 
 
 async def test_a_changed_registry_is_used_from_the_next_batch(

@@ -19,7 +19,7 @@ import aiomqtt
 import psycopg
 import pytest
 
-from server.private import ServicesError, free_port, process, wait_until
+from server.private import ServicesError, free_port, go_first, process, wait_until
 from server.services import Addresses, Services
 
 QUEUED = 3000
@@ -34,6 +34,19 @@ def data_dir(pytestconfig: pytest.Config) -> Iterator[Path]:
     real = (folder / "services").resolve()
     shutil.rmtree(folder)
     shutil.rmtree(real, ignore_errors=True)
+
+
+def test_a_broker_goes_first_where_sessions_share_the_processor() -> None:
+    sleeping = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    try:
+        group = Path(f"/proc/{sleeping.pid}/autogroup")
+        go_first(sleeping.pid)  # says nothing where it may not
+        if os.geteuid() or not group.exists():
+            pytest.skip("root and a kernel with autogroups only")
+        assert group.read_text().endswith("nice -5\n")
+    finally:
+        sleeping.kill()
+        sleeping.wait()
 
 
 @pytest.fixture

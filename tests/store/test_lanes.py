@@ -16,7 +16,6 @@ from psycopg_pool import AsyncConnectionPool
 from detectors.base import Batch
 from devices.readings import FIX, SAMPLE, SECOND, SIGHTING, Rows, rows
 from store import lanes
-from store.copy_in import payload
 from store.lanes import Lanes
 from store.readings import one_per_key, stretch, write_batch
 
@@ -47,9 +46,8 @@ async def two(pool: AsyncConnectionPool, empty: None) -> AsyncIterator[list[Asyn
 
 
 async def write(two: list[AsyncConnection], first: Rows, second: Rows, sightings: Rows = NOBODY) -> Batch:
-    packed = [payload(first), payload(second)]
     every = np.concatenate([first, second])
-    return await write_batch(two[0], every, sightings, NOTHING, packed=packed, beside=two[1:])
+    return await write_batch(two[0], every, sightings, NOTHING, parts=[first, second], beside=two[1:])
 
 
 async def stored(pool: AsyncConnectionPool, since: int = T0) -> list[tuple[int, int]]:

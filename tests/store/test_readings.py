@@ -19,7 +19,7 @@ from psycopg_pool import AsyncConnectionPool
 from devices.readings import FIX, SAMPLE, SECOND, SIGHTING, CommandAck, Flag, Rows, rows
 from devices.site import micros, moment
 from store import stretches
-from store.copy_in import COLUMNS, from_arrays, payload
+from store.copy_in import COLUMNS, from_arrays, pieces
 from store.database import RESUMED, listen
 from store.readings import (
     StretchTooLong,
@@ -343,7 +343,8 @@ async def test_copied_rows_read_back(pool: AsyncConnectionPool) -> None:
         async with pool.connection() as own, own.transaction(force_rollback=True):
             await own.execute("CREATE TEMP TABLE copied (LIKE fixes)")
             async with own.cursor() as cursor, cursor.copy("COPY copied FROM STDIN (FORMAT binary)") as copy:
-                await copy.write(payload(given_rows))
+                for piece in pieces(given_rows):
+                    await copy.write(piece)
             cursor = await own.execute("SELECT device, lon, lat, speed, battery, flags FROM copied ORDER BY ctid")
             seen = await cursor.fetchall()
             async with own.cursor(binary=True) as cursor:
