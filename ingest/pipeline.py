@@ -29,7 +29,7 @@ from ingest.listener import Listener
 from ingest.messages import Message
 from ingest.steps import check_area, check_place, check_time, decode, join, resolve, sort
 from ingest.work import Directory, Work
-from store.lanes import Lanes
+from store.lanes import MANY, Lanes
 from store.positions import Positions
 from store.readings import RecordAck, write_batch
 
@@ -54,7 +54,7 @@ ACK_LAG = Histogram(
 
 RETRY_FIRST, RETRY_MOST = 0.2, 3.0  # seconds between attempts at a database that is away
 LANE_WAIT: Final = 0.05  # seconds for a second connection
-HEAD_START: Final = 0.015  # seconds in which a batch is stored before the next is taken
+HEAD_START: Final = 0.015  # seconds in which a batch of many fixes is stored before the next is taken
 CONNECTION_WAIT: Final = 3.0  # seconds for one attempt; the pool looks for the database anew with each
 
 # What says that the data are at fault, or our code for them. Everything else is the database's trouble and passes.
@@ -147,8 +147,9 @@ class Pipeline:
                     await before  # or what is stored and waits for the detectors would be without a bound
                 storing = tasks.create_task(self._store(work, refusal), name="store")
                 before, telling = telling, tasks.create_task(self._tell_after(telling, storing), name="tell")
-                # A large batch keeps the loop for 10 ms before its first await; the database is to have rows by then.
-                await asyncio.wait({storing}, timeout=HEAD_START)
+                if len(work.fixes.rows) >= MANY:
+                    # The next will be as large and keep the loop for 10 ms: the database is to have rows by then.
+                    await asyncio.wait({storing}, timeout=HEAD_START)
 
     async def _tell_after(self, before: asyncio.Task[None] | None, storing: asyncio.Task[list[Work]]) -> None:
         """Once a batch is stored, and what was stored before it has been told."""

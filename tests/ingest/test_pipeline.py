@@ -130,7 +130,7 @@ async def test_while_the_detectors_have_one_batch_one_more_is_stored(
     await until(lambda: bench.pipeline.idle)
 
 
-async def test_storing_begins_before_the_next_batch_takes_the_loop(
+async def test_storing_many_begins_before_the_next_batch_takes_the_loop(
     bench: Any, terminal: aiomqtt.Client, until: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     happened: list[str] = []
@@ -144,6 +144,7 @@ async def test_storing_begins_before_the_next_batch_takes_the_loop(
         happened.append("write")
         return await write(*given, **named)
 
+    monkeypatch.setattr(pipeline, "MANY", 1)
     monkeypatch.setattr(pipeline, "HEAD_START", 30.0)  # over once it is stored, so nobody waits so long
     monkeypatch.setattr(pipeline, "write_batch", writing)
     monkeypatch.setattr(bench.pipeline.listener, "take", taking)  # one that waits already is not noted
