@@ -49,12 +49,17 @@ ON CONFLICT (device) DO UPDATE SET
     flags = excluded.flags | CASE excluded.at WHEN p.at THEN p.flags & 64::int2 ELSE 0::int2 END
 WHERE excluded.at >= p.at"""
 _ADD_NEWEST: Final = _ADD % _NEWEST
+# Each fix looked up by its key. As a plain join, by figures that know nothing of the newest fixes, the server may take
+# those between first and last for one, and go through all that are named for each of them: seconds.
 _ADD_STORED: Final = (
     _ADD
     % b"""(
-    SELECT DISTINCT ON (f.device) f.* FROM fixes f
-    JOIN unnest(%(device)s::int4[], %(at)s::timestamptz[]) AS s (device, at) USING (device, at)
-    WHERE f.at BETWEEN %(first)s AND %(last)s AND flags & 16 = 0 ORDER BY f.device, f.at DESC
+    SELECT DISTINCT ON (f.device) f.*
+    FROM unnest(%(device)s::int4[], %(at)s::timestamptz[]) AS s (device, at), LATERAL (
+        SELECT * FROM fixes
+        WHERE device = s.device AND at = s.at AND at BETWEEN %(first)s AND %(last)s AND flags & 16 = 0
+        LIMIT 1) AS f
+    ORDER BY f.device, f.at DESC
 ) AS stored"""
 )
 # Sorted at the end, so that no row is locked before all have been looked at, and writers lock in the same order. The

@@ -51,9 +51,8 @@ RecordAck: TypeAlias = Callable[[AsyncConnection, CommandAck], Awaitable[object]
 ALARM: Final = int(Flag.SOS | Flag.MAN_DOWN)  # 33 in the SQL below
 NO_POSITION: Final = int(Flag.NO_POSITION)  # 16 in the SQL below
 
-_SUSPECT: Final = b"""
-UPDATE fixes f SET flags = f.flags | 64 FROM unnest(%(device)s::int4[], %(at)s::timestamptz[]) AS s (device, at)
-WHERE (f.device, f.at) = (s.device, s.at) AND f.at BETWEEN %(first)s AND %(last)s AND f.flags & 64 = 0"""  # SUSPECT
+# One by one, each by its key: of a join the server may take the way that goes through all names for each fix between.
+_SUSPECT: Final = b"UPDATE fixes SET flags = flags | 64 WHERE device = %s AND at = %s AND flags & 64 = 0"  # SUSPECT
 
 # A stored fix is left alone, but for two things that must not be swallowed: an alarm, and the place of an alarm that
 # had come without one. ``received`` then says when that became known.
@@ -94,7 +93,8 @@ async def mark_suspects(conn: AsyncConnection, suspects: Iterable[tuple[int, int
     named = sorted(set(suspects))
     if named:
         device, at = [device for device, _ in named], [moment(at) for _, at in named]
-        await conn.execute(_SUSPECT, {"device": device, "at": at, "first": min(at), "last": max(at)})
+        async with conn.cursor() as cursor:
+            await cursor.executemany(_SUSPECT, list(zip(device, at, strict=True)))
         await move_to_stored(conn, device, at)
 
 

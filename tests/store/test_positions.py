@@ -17,6 +17,7 @@ from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 from devices.readings import FIX, SAMPLE, SECOND, SIGHTING, Flag, rows
+from devices.site import moment
 from store import positions as module
 from store.positions import Positions, catch_up
 from store.readings import last_positions, mark_suspects, write_batch
@@ -220,3 +221,27 @@ async def test_once_nothing_more_waits_they_are_the_newest_of_all(pool: AsyncCon
         asyncio.run_coroutine_threadsafe(newest(made), loop).result()
 
     await asyncio.to_thread(check)
+
+
+async def test_what_is_stored_is_looked_up_once_each_however_few_the_server_takes_it_for(conn: AsyncConnection) -> None:
+    """Its figures are minutes old and know nothing of the newest fixes: it took 20,000 for one and went through 4,000
+    names for each, 8 s in which nothing was stored."""
+    nothing = rows(SIGHTING), rows(SAMPLE)
+    await write_batch(conn, rows(FIX, [fix(device, at) for device in range(1, 101) for at in range(20)]), *nothing)
+    await conn.execute("ANALYZE fixes")
+    newer = rows(FIX, [fix(device, at) for device in range(1, 101) for at in range(1000, 1030)])
+    await write_batch(conn, newer, *nothing)
+    named = {
+        "device": list(range(1, 101)),
+        "at": [moment(T0 + 1029 * SECOND)] * 100,
+        "first": moment(T0 + 1000 * SECOND),
+        "last": moment(T0 + 1029 * SECOND),
+    }
+    plan = await (await conn.execute(b"EXPLAIN (ANALYZE, FORMAT JSON) " + module._ADD_STORED, named)).fetchone()
+    assert plan is not None
+    loops = [node["Actual Loops"] for node in _nodes(plan[0][0]["Plan"]) if node["Node Type"] == "Function Scan"]
+    assert loops == [1]
+
+
+def _nodes(plan: dict[str, Any]) -> list[dict[str, Any]]:
+    return [plan, *(node for child in plan.get("Plans", ()) for node in _nodes(child))]
