@@ -1,7 +1,7 @@
 """Fixes between NumPy and PostgreSQL without a loop: PGCOPY payloads and binary arrays as packed big-endian dtypes.
 
 A row of the binary COPY format is an int16 count of fields, then for each field an int32 length and its bytes. With
-fixed widths and no NULLs a structured dtype can hold all of that, so one ``tobytes()`` is the payload and one
+fixed widths and no NULLs a structured dtype can hold all of that, so columns are filled in and one
 ``frombuffer`` reads it. Times are µs since 2000-01-01 on PostgreSQL's side.
 """
 
