@@ -11,6 +11,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -110,6 +112,7 @@ def main() -> None:
     words.add_argument("--terminals", type=int, default=4000)
     words.add_argument("--data-dir", type=Path, default=Path(".patrolgrid/bench"))
     given = words.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
     sizes = QUICK if given.quick else Sizes()
     chosen = given.only or [name for name in (*PARTS, *ALONE) if not (given.quick and name in LONG)]
     figures: dict[str, Any] = {"terminals": given.terminals, "cores": os.cpu_count()}
@@ -123,10 +126,12 @@ def main() -> None:
             with prepared(given.data_dir, given.terminals, os.environ.get("PATROLGRID_DEBIAN_MIRROR", "")) as ground:
                 bench = Bench(ground, sizes, given.terminals, worker_on(ground), given.touch_memory)
                 figures |= run(bench, parts, with_paho=given.paho)
-    for name in (name for name in chosen if name in ALONE):
-        say.print(f"{name.replace('_', ' ')}: {(ALONE[name].__doc__ or '').splitlines()[0]}")
-        figures |= ALONE[name]()
-    show(figures)
+    try:
+        for name in (name for name in chosen if name in ALONE):
+            say.print(f"{name.replace('_', ' ')}: {(ALONE[name].__doc__ or '').splitlines()[0]}")
+            figures |= ALONE[name]()
+    finally:  # what was measured is shown though a later part failed
+        show(figures)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 // The action bar of a case: one button for each step that the server offers, and a form with exactly what it needs.
 import { post } from "./api.js";
 import { field, knows } from "./case_fields.js";
-import { h, toast, working } from "./dom.js";
+import { h, inUse, renew, toast, working } from "./dom.js";
 import { pick, t } from "./i18n.js";
 import { photoField } from "./pictures.js";
 
@@ -16,19 +16,18 @@ const fresh = (id, action = null) => ({ case: id, action, fields: {}, photos: []
 export const begun = () => draft;
 export const goOn = (kept) => (draft = kept);
 
+// The bar and its form stay the same elements while the page is drawn anew around them.
+const bar = h("section", { class: "actions card pad" });
+const place = h("div", {});
+let form = null; // what is open in `place`: {found, offer, box}
+
 /** The bar for `detail`; `done(detail)` gets the answer, `reload()` is called after a refusal because of a change. */
 export function actionBar(detail, done, reload) {
   const { case: found } = detail;
   const actions = detail.actions.filter(({ needs }) => needs.every((need) => need.endsWith("?") || knows(need)));
   if (draft.case !== found.id || !actions.some((offer) => offer.action === draft.action)) draft = fresh(found.id);
-  const bar = h("section", { class: "actions card pad", "aria-label": t("case.actions") });
-  if (!actions.length) {
-    bar.append(h("p", { class: "quiet" }, t("case.no_actions")));
-    return bar;
-  }
   const order = (offer) => (FORWARD.includes(offer.action) ? 0 : SEVERE.has(offer.action) ? 2 : 1);
   const offers = [...actions].sort((a, b) => order(a) - order(b));
-  const place = h("div", {});
   const buttons = offers.map((offer) =>
     h(
       "button",
@@ -41,17 +40,24 @@ export function actionBar(detail, done, reload) {
       words(offer),
     ),
   );
-  const send = (offer, fields) => submit(found, offer, fields, done, reload);
+  function show(offer) {
+    const send = (fields) => submit(form.found, offer, fields, done, reload);
+    form = offer ? { found, offer, box: formOf(found, offer, send) } : null;
+    place.replaceChildren(form?.box ?? "");
+  }
   function choose(offer, button) {
     for (const other of buttons) other.setAttribute("aria-expanded", String(other === button));
     draft = fresh(found.id, offer.action);
-    place.replaceChildren(form(found, offer, send));
+    show(offer);
     place.querySelector("select, textarea, input, button")?.focus({ preventScroll: true });
     bar.scrollIntoView({ block: bar.offsetHeight > bar.parentElement.clientHeight ? "start" : "nearest" });
   }
   const chosen = offers.find((offer) => offer.action === draft.action);
-  if (chosen) place.append(form(found, chosen, send));
-  bar.append(h("div", { class: "row wrap" }, buttons), place);
+  if (form?.found.id === found.id && form.offer.action === chosen?.action && inUse(place)) form.found = found;
+  else show(chosen);
+  bar.setAttribute("aria-label", t("case.actions"));
+  if (offers.length) renew(bar, h("div", { class: "row wrap" }, buttons), place);
+  else renew(bar, h("p", { class: "quiet" }, t("case.no_actions")));
   return bar;
 }
 
@@ -76,7 +82,7 @@ async function submit(found, offer, fields, done, reload) {
   }
 }
 
-function form(found, offer, send) {
+function formOf(found, offer, send) {
   const fields = offer.needs.filter(knows).map((need) => [need.replace("?", ""), field(found, offer, need)]);
   if (PICTURED.has(offer.action)) fields.push(["attachments", photoField(draft)]);
   const go = working(
@@ -90,7 +96,7 @@ function form(found, offer, send) {
       const inputs = box.querySelectorAll("input:not([hidden]), select, textarea");
       for (const input of inputs) if (!input.reportValidity()) return;
       const given = fields.map(([name, { read, spread }]) => (spread ? read() : { [name]: read() }));
-      await send(offer, Object.assign({}, ...given));
+      await send(Object.assign({}, ...given));
     },
   );
   const box = h(

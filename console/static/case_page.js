@@ -6,7 +6,7 @@ import { facts, parts, standing } from "./case_facts.js";
 import { notices, story } from "./case_story.js";
 import { openAlert } from "./alerts.js";
 import { take } from "./cases.js";
-import { failure, h, icon, steady } from "./dom.js";
+import { failure, h, icon, renew, steady } from "./dom.js";
 import { ago, distanceText, metres, timeText } from "./format.js";
 import { pick, t } from "./i18n.js";
 import { collection, draw, flyTo, flyToAll, point } from "./map.js";
@@ -108,7 +108,8 @@ function render() {
   const { case: found } = detail;
   const scroll = panel.scrollTop;
   routeText = h("dd", {}, t("unknown"));
-  panel.replaceChildren(
+  renew(
+    panel,
     h("div", { class: "row" }, backLink(), h("span", { class: "grow" }), exportLink(found)),
     h(
       "header",
@@ -130,11 +131,11 @@ function render() {
     chain(found),
     facts(found, routeText, followTerminal),
     actionBar(detail, shown, () => reload()),
-    parts(found) ?? "",
+    parts(found),
     ...aroundCase(found),
     h("section", {}, h("h3", {}, t("case.alerts")), alerts()),
     h("section", {}, h("h3", {}, t("case.story")), story(detail)),
-    detail.notices.length ? h("section", {}, h("h3", {}, t("case.notices")), notices(detail)) : "",
+    detail.notices.length ? h("section", {}, h("h3", {}, t("case.notices")), notices(detail)) : null,
   );
   panel.scrollTop = scroll;
   draw("picked", found.lon === null ? undefined : collection([point(found.lon, found.lat)]));

@@ -120,6 +120,21 @@ export function working(button, work) {
   return button;
 }
 
+/** Whether somebody is filling in a field of `node`: it is renewed the next time round, not under their hands. */
+export const inUse = (node) =>
+  node.contains(document.activeElement) && document.activeElement.matches("input, textarea, select");
+
+/** As `replaceChildren`, but what was there and stays is not moved: a field in it keeps its caret and what an IME holds. */
+export function renew(parent, ...children) {
+  const wanted = children.flat(Infinity).filter(Boolean);
+  for (const node of [...parent.childNodes]) if (!wanted.includes(node)) node.remove();
+  let place = parent.firstChild;
+  for (const node of wanted) {
+    if (node === place) place = place.nextSibling;
+    else parent.insertBefore(node, place);
+  }
+}
+
 /** Make the children of `parent` be `items`, keeping the nodes whose `signature` is unchanged (focus, animation). */
 export function keyed(parent, items, key, signature, build) {
   const present = new Map([...parent.children].map((node) => [node.dataset.key, node]));
@@ -132,9 +147,7 @@ export function keyed(parent, items, key, signature, build) {
     const sign = signature(item);
     let node = present.get(id);
     present.delete(id);
-    // Somebody is writing in this one: it is renewed the next time round, not under their hands.
-    const inUse = focused && node?.contains(focused) && focused.matches("input, textarea, select");
-    if (!node || (node.dataset.sign !== sign && !inUse)) {
+    if (!node || (node.dataset.sign !== sign && !inUse(node))) {
       const fresh = build(item);
       Object.assign(fresh.dataset, { key: id, sign });
       if (node === before) before = before?.nextElementSibling ?? null;

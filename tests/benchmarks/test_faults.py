@@ -3,27 +3,12 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
-import uuid
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).parents[2]
 KINDS = ("worker-kill", "database-kill", "broker-cut", "database-cut")
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """A data folder of its own, as the database in it is killed."""
-    made = ROOT / ".patrolgrid" / f"faults-{uuid.uuid4().hex[:8]}"
-    yield made
-    services = (made / "services").resolve()  # elsewhere, if others cannot reach it here
-    shutil.rmtree(made)
-    shutil.rmtree(services, ignore_errors=True)
 
 
 def test_nothing_acknowledged_is_lost_doubled_or_disordered(folder: Path) -> None:

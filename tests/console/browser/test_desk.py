@@ -84,6 +84,28 @@ async def test_what_is_begun_stays_while_the_case_changes(ground: Any, open_page
     await expect(page.locator("input[name='task.police']")).to_have_value("half a sentence")
 
 
+async def test_nobody_is_interrupted_while_writing(ground: Any, open_page: Any) -> None:
+    """The field that is being written in stays, with its caret, and is sent with the case as it is now."""
+    case_id = await ground.alert()
+    desk = await open_page()
+    page = desk.page
+    await desk.log_in()
+    await page.goto(f"{ground.address}/#/case/{case_id}")
+    await act(page, "whistle")
+    await page.check("input[name='units.police']")
+    await page.click("input[name='task.police']")
+    await page.keyboard.type("half a ")
+    async with ground.pool.connection() as conn:
+        await note(conn, case_id, "note", Actor("rival", "admin"), note="meanwhile")
+    await expect(page.locator(".story li")).to_have_count(2)
+    await page.keyboard.type("sentence")
+    await expect(page.locator("input[name='task.police']")).to_have_value("half a sentence")
+    await page.fill("textarea[name=note]", "a crowd gathers")
+    await page.click("#action-send")
+    await expect(page.locator("#case-parts [data-unit=police]")).to_contain_text("half a sentence")
+    assert desk.complaints == []
+
+
 async def test_two_reports_become_one_case_and_two_again(ground: Any, open_page: Any) -> None:
     desk = await open_page()
     page = desk.page
