@@ -16,7 +16,7 @@ from devices.readings import SECOND, Rows
 from devices.site import Site
 from server.fold import KINDS, Fold, Found, LateReadings, last_received
 from server.waiting import NEVER, AlreadyRead, earlier
-from store.stretches import StretchTooLong, last_positions, late_alarms, next_slice, stretch
+from store.stretches import MOST_ROWS, StretchTooLong, last_positions, late_alarms, next_slice, stretch
 from store.visits import visits_spanning, visits_within
 
 AHEAD: Final = 3600 * SECOND  # a device's clock may be ahead of ours; the pipeline refuses those that are further
@@ -24,9 +24,8 @@ FIRST: Final = 10 * SECOND  # of event time that is read at once, where it is no
 TIERS: Final = (2 * 3600.0, 8 * 3600.0)
 """Detectors that remember fixes of longer than each of these (s) are filled one after the other, behind those that do
 not: a county's terminals send a million fixes an hour."""
-MOST_READ: Final = (
-    200_000  # readings of one kind in a slice: where a quiet night ends, a long one is read again in parts
-)
+MOST_READ: Final = 200_000
+"""Readings of a kind in a slice of more than a second: where a quiet night ends, a long one is read again in parts."""
 AT_ONCE: Final = 20  # batches that are caught up with in one turn
 MOST_HELD: Final = 300_000  # readings; some 20 MB
 EMPTY: Final[Mapping[str, LateReadings]] = MappingProxyType({})
@@ -76,10 +75,13 @@ class Refill:
         kinds = [kind for kind in KINDS if begin >= reaches[kind]]
         turns = [turn for turn in reaches.values() if turn > begin]
         end = min([begin + self._length, *turns, self._newest + AHEAD])
+        shortest = end - begin <= SECOND
         try:
-            batch = await stretch(conn, begin, end, self._mine, kinds, MOST_READ)
+            batch = await stretch(conn, begin, end, self._mine, kinds, MOST_ROWS if shortest else MOST_READ)
         except StretchTooLong:
-            self._length = max(self._length // 8, SECOND)
+            if shortest:
+                raise
+            self._length = max((end - begin) // 8, SECOND)
             return found
         size = len(batch)
         batch = self._before(batch)

@@ -36,7 +36,8 @@ _MARK: Final = b"INSERT INTO heat_late (hour) SELECT unnest(%s::timestamptz[])"
 
 # A fix of an hour that was over when it came left a mark. So of the hours before the first chunk was made those without
 # one are empty, and need not be looked for in what a new site has just sent; the last of them is, as two clocks are
-# compared here. A restored database has new chunks of old fixes, but its counted hours were restored as well.
+# compared here. A restored database has new chunks of old fixes, but its counted hours were restored as well; one from
+# before 0017 lost its counted hours with it, and marks were struck out before, or not made at all.
 _NOTHING_BEFORE: Final = b"""
 INSERT INTO heat_hours (hour, counted_at)
 SELECT hour, now()
@@ -45,15 +46,16 @@ FROM (SELECT min(range_start) AS first, min(chunk_creation_time) AS made
      generate_series(date_trunc('hour', greatest(first, now() - %(days)s * interval '1 day'), 'UTC'),
                      date_trunc('hour', made, 'UTC') - interval '2 hours', '1 hour') AS hour
 WHERE NOT EXISTS (SELECT FROM heat_hours) AND hour NOT IN (SELECT hour FROM heat_late)
+  AND made >= (SELECT applied_at FROM schema_migrations WHERE name = '0017_heat_packed.sql')
 ON CONFLICT DO NOTHING"""
 
 # Newest first, so that after an update of an old database the map of yesterday is there at once.
 _DUE: Final = b"""
 WITH bounds AS (
-    SELECT date_trunc('hour', greatest(
-               (SELECT min(range_start) FROM timescaledb_information.chunks WHERE hypertable_name = 'fixes'),
-               now() - %(days)s * interval '1 day'), 'UTC') AS first,
-           date_trunc('hour', now() - %(settle)s * interval '1 s', 'UTC') AS open)
+    SELECT date_trunc('hour', greatest(min(range_start), now() - %(days)s * interval '1 day'), 'UTC') AS first,
+           date_trunc('hour', now() - %(settle)s * interval '1 s', 'UTC') AS open
+    FROM timescaledb_information.chunks WHERE hypertable_name = 'fixes'
+    HAVING count(*) > 0)  -- a site that has heard nothing yet has nothing to count
 SELECT hour FROM (
     SELECT hour FROM bounds, generate_series(first, open - interval '1 hour', '1 hour') AS hour
     EXCEPT SELECT hour FROM heat_hours

@@ -149,14 +149,22 @@ async def stretches(
     limit: int = MOST_ROWS,
 ) -> AsyncIterator[Batch]:
     """The same in slices of event time, in order, the first of so many seconds and none with more than ``limit``
-    readings of a kind; see :func:`next_slice`. Those without a reading are left out."""
+    readings of a kind, but for what is of one and the same moment; see :func:`next_slice`. Those without a reading are
+    left out.
+
+    Raises:
+        StretchTooLong: more than :data:`MOST_ROWS` readings of a kind at one moment.
+    """
     begin, length = since, max(1, int(seconds * SECOND))
     while begin < until:
         end = min(begin + length, until)
+        moment_alone = end - begin == 1
         try:
-            batch = await stretch(conn, begin, end, devices, kinds, limit)
+            batch = await stretch(conn, begin, end, devices, kinds, MOST_ROWS if moment_alone else limit)
         except StretchTooLong:
-            length //= 8
+            if moment_alone:
+                raise
+            length = max(1, (end - begin) // 8)
             continue
         if len(batch):
             yield batch

@@ -67,13 +67,14 @@ const words = (offer) => {
 };
 
 async function submit(found, offer, fields, done, reload) {
+  const sent = draft;
   try {
     const answer = await post(`/cases/${found.id}/actions`, {
       action: offer.action,
       version: found.version,
       ...fields,
     });
-    draft = fresh(found.id);
+    if (draft === sent) draft = fresh(found.id); // else something else was begun meanwhile
     done(answer);
     toast(t("action.done", { what: words(offer) }));
   } catch (error) {

@@ -20,6 +20,7 @@ const CHAIN = ["reported", "opened", "dispatched", "handling", "fed_back", "veri
 let panel = null;
 let number = null; // the id of the case that is shown, null when none is
 let detail = null;
+let trouble = null; // why it could not be read again: what is shown may be old
 let routeText = null;
 let routeDrawn = false;
 let looked = false; // whether place and terminal were brought into view: its position may come after the case
@@ -45,7 +46,7 @@ export function startCasePage(element) {
 export function showCase(id) {
   if (id === number) return;
   number = id;
-  detail = null;
+  detail = trouble = null;
   looked = false;
   forgetAround();
   draw("route");
@@ -66,11 +67,10 @@ async function reload(first = false) {
     shown(found, first);
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
-    if (asked === number)
-      panel.replaceChildren(
-        backLink(),
-        failure(error, () => reload(first)),
-      );
+    if (asked !== number) return;
+    trouble = error;
+    if (detail) renderSoon();
+    else panel.replaceChildren(backLink(), troubleNote());
   }
 }
 
@@ -79,6 +79,7 @@ function shown(found, first = false) {
   take(found.case);
   if (found.case.id !== number) return; // somebody has gone on to another case
   if (!detail || !overtaken(found, detail)) detail = found;
+  trouble = null;
   renderSoon();
   loadAround(detail.case, renderSoon);
   if (first) lookAt();
@@ -102,6 +103,8 @@ const renderSoon = steady(() => {
   if (detail) render();
 });
 
+const troubleNote = () => failure(trouble, () => reload(!detail));
+
 const backLink = () => h("a", { href: "#/", class: "back row" }, icon("back"), t("back"));
 
 function render() {
@@ -111,6 +114,7 @@ function render() {
   renew(
     panel,
     h("div", { class: "row" }, backLink(), h("span", { class: "grow" }), exportLink(found)),
+    trouble ? troubleNote() : null,
     h(
       "header",
       { class: "case-head" },

@@ -103,12 +103,23 @@ async def test_only_so_many_hours_at_once_and_the_newest_first(pool: Pool, ids: 
 
 
 async def test_a_new_site_does_not_look_for_what_came_before_it(pool: Pool, ids: dict[str, int]) -> None:
+    assert await count(pool) == 0, "a worker starts, and nothing has been heard"
     await send(pool, ids["T1"], 30, [1])
     async with pool.connection() as conn:
         # THIS is of when the tests began: an hour may have ended since
         assert set(await count_hours(conn, days=2, most=100)) <= {THIS - n * HOUR for n in (30, 2, 1, 0)}
         assert await hours_counted(conn, THIS - 30 * HOUR, THIS - HOUR) == 29, "they are known all the same"
     assert await cells(pool, 31) == [(1, 1)]
+
+
+async def test_after_an_update_from_before_the_marks_all_hours_are_looked_at(pool: Pool, ids: dict[str, int]) -> None:
+    await send(pool, ids["T1"], 30, [1])
+    async with pool.connection() as conn, conn.transaction(force_rollback=True):
+        await conn.execute("DELETE FROM heat_late")
+        await conn.execute(
+            "UPDATE schema_migrations SET applied_at = now() + interval '1 hour' WHERE name = '0017_heat_packed.sql'"
+        )
+        assert THIS - 30 * HOUR in await count_hours(conn, days=2, most=100)
 
 
 async def test_after_a_restore_all_hours_are_looked_at(pool: Pool, ids: dict[str, int]) -> None:

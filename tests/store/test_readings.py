@@ -24,6 +24,7 @@ from store.database import RESUMED, listen
 from store.readings import (
     StretchTooLong,
     last_positions,
+    mark_suspects,
     newest_received,
     one_per_key,
     stretch,
@@ -195,6 +196,27 @@ async def test_a_long_stretch_in_slices(conn: AsyncConnection) -> None:
     async with aclosing(stretches.stretches(conn, T0, T0 + 3600 * SECOND)) as slices:
         cut = [batch.fixes["at"].tolist() async for batch in slices]
     assert cut == [[T0, T0 + 540 * SECOND], [T0 + 600 * SECOND], [T0 + 3300 * SECOND]]
+
+
+async def test_more_than_a_slice_holds_at_one_moment_is_one_slice(conn: AsyncConnection) -> None:
+    """Terminals that report on the full minute; the reader must come through, and not ask for ever shorter slices."""
+    await write(conn, fixes=fixes(*(fix(n, T0 + 7) for n in range(1, 9)), fix(1, T0 + 5), fix(1, T0 + 9)))
+    async with aclosing(stretches.stretches(conn, T0, T0 + 60 * SECOND, limit=3)) as slices:
+        found = [batch.fixes["at"].tolist() async for batch in slices]
+    assert [at for batch in found for at in batch] == [T0 + 5, *[T0 + 7] * 8, T0 + 9]
+    assert [T0 + 7] * 8 in found
+
+
+async def test_doubt_changes_the_flag_of_the_fixes_that_are_named(conn: AsyncConnection) -> None:
+    """And of none else; of a fix that is not stored nothing comes into being."""
+    written = fixes(fix(1, T0), fix(1, T0 + 5), fix(2, T0 + 5, flags=int(Flag.SOS)), fix(2, T0 + 9))
+    await write(conn, fixes=written)
+    for _ in range(2):
+        await mark_suspects(conn, [(1, T0 + 5), (2, T0 + 5), (2, T0 + 6), (3, T0), (1, T0 + 5)])
+    found = (await stretch(conn, T0, T0 + 10)).fixes
+    doubted = written.take([0, 1, 2, 3])
+    doubted["flags"][1:3] |= Flag.SUSPECT
+    assert same(found, doubted)
 
 
 async def test_a_stretch_has_a_bound(conn: AsyncConnection) -> None:

@@ -13,6 +13,7 @@ let waiting = null; // the element of what is still here
 let shown = null; // of what the server has
 let page = null; // what it has, as last read
 let busy = false;
+let again = false; // what is being read may be from before the latest was sent
 
 /** The element of both lists. */
 export function ownView() {
@@ -94,11 +95,15 @@ export function drawProgress() {
 
 // ── What the server has ──────────────────────────────────────────────────────────────────────────────────────────────
 export async function readOwn() {
+  again = busy;
   if (busy) return;
   busy = true;
   try {
-    page = await ask("GET", "/reports");
-    drawShown();
+    do {
+      again = false;
+      page = await ask("GET", "/reports");
+      drawShown();
+    } while (again);
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     if (!page && error.status !== 401) shown?.replaceChildren(failure(error, readOwn));

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -47,16 +48,24 @@ def photo(size: tuple[int, int] = (3000, 2000)) -> dict[str, Any]:
 
 @dataclass
 class Fault:
-    """What goes wrong with new reports before the server, as a middleware: their answer breaks off, or is a refusal."""
+    """What goes wrong before the server, as a middleware: of a new report the answer breaks off, or is a refusal; the
+    answer with the own ones is late."""
 
     lose: int = 0
     refusal: dict[str, Any] | None = None
     lost: int = 0
+    late: asyncio.Event | None = None
 
     def __call__(self, app: ASGIApp) -> ASGIApp:
         async def faulty(scope: Scope, receive: Receive, send: Send) -> None:
             wanted = scope["type"] == "http" and (scope["method"], scope["path"]) == ("POST", "/api/v1/reports")
-            if wanted and self.refusal is not None:
+            if self.late and scope["type"] == "http" and (scope["method"], scope["path"]) == ("GET", "/api/v1/reports"):
+                answer: list[Message] = []
+                await app(scope, receive, _into(answer))
+                await self.late.wait()
+                for message in answer:
+                    await send(message)
+            elif wanted and self.refusal is not None:
                 await JSONResponse(self.refusal, 422)(scope, receive, send)
             elif wanted and self.lost < self.lose:
                 self.lost += 1
@@ -68,6 +77,13 @@ class Fault:
                 await app(scope, receive, send)
 
         return faulty
+
+
+def _into(answer: list[Message]) -> Send:
+    async def send(message: Message) -> None:
+        answer.append(message)
+
+    return send
 
 
 async def _nowhere(message: Message) -> None:
@@ -271,6 +287,21 @@ async def test_a_log_in_that_has_ended_loses_nothing(browser: Browser, place: Pl
         await page.click("#tab-own")
         await expect(page.locator("#own .item")).to_have_count(1)
         assert await counts(pool) == (1, 1, 0)
+
+
+async def test_what_is_sent_while_the_list_is_being_read_is_in_it(browser: Browser, place: Place, pool: Pool) -> None:
+    async with phone(browser, place) as page:
+        place.fault.late = asyncio.Event()
+        async with page.expect_request("**/api/v1/reports"):
+            await page.click("#tab-own")
+        await page.click("#tab-new")
+        await fill_in(page, "读列表时上报", with_photo=False)
+        async with page.expect_response(lambda answer: answer.request.method == "POST" and answer.ok):
+            await page.click("#send")
+        await expect(page.locator(".toast")).to_be_visible()
+        place.fault.late.set()
+        # Well before the minute after which it is read in any case.
+        await expect(page.locator("#own .item")).to_have_count(1, timeout=30_000)
 
 
 async def test_the_place_by_map_or_typed_when_the_phone_gives_none(browser: Browser, place: Place) -> None:
