@@ -62,6 +62,11 @@ class Rule:
     group_case: bool = False  # one case for the group instead of one for each alert
     active: bool = True
 
+    @property
+    def calls_for_help(self) -> bool:
+        """Whether each finding is a person's call that must be told: never kept silent, nor left to another's case."""
+        return self.detector == "sos" and self.severity == "high"
+
 
 class RuleError(ValueError):
     """A rule that cannot be used: names the rule, the field, its value and what was expected; ``zh`` says the same in
@@ -112,8 +117,12 @@ def _check_told(rule: Rule) -> None:
             )
     if rule.group_case and rule.group == "none":
         raise RuleError(rule.code, "group_case", True, "one case for a group needs `group`")
+    if rule.group_case and rule.calls_for_help:
+        raise RuleError(
+            rule.code, "group_case", True, "each call for help is sent to by itself, so each has its own case"
+        )
     for inhibitor in rule.inhibited_by:
-        if rule.detector == "sos" and rule.severity == "high":
+        if rule.calls_for_help:
             raise RuleError(rule.code, "inhibited_by.rule", inhibitor.rule, "a call for help is never kept silent")
         if inhibitor.rule == rule.code and not inhibitor.subject:
             raise RuleError(

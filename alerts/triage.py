@@ -203,9 +203,10 @@ def _extended(alert: Alert, rule: Rule, finding: Finding, now: datetime, *, live
     if alert.state == "cleared" and alert.historical and live:
         return Change(replace(rearmed(grown, now), raised_at=now), rule, "promoted")
     # Cleared too early, e.g. while its terminal was out of reach. Only what is not quiet by the same measure comes
-    # back, and never by a replay: that lies inside the known span.
+    # back, or calls for help anew, and never by a replay: that lies inside the known span.
     quiet = now - until > timedelta(seconds=rule.clear_after)
-    if alert.state == "cleared" and not alert.historical and goes_on and not quiet:
+    news = not quiet or (live and rule.calls_for_help)
+    if alert.state == "cleared" and not alert.historical and goes_on and news:
         return Change(rearmed(grown, now), rule, "reopened")
     return Change(grown, rule, "extended")
 

@@ -102,7 +102,7 @@ class Watch:
 
     async def _follow(self, tasks: asyncio.TaskGroup) -> None:
         await self._retrying(self.prime)
-        refold_at = upkeep_at = time.monotonic() + REFOLD_EVERY
+        refold_at = upkeep_at = clear_at = time.monotonic() + REFOLD_EVERY
         while True:
             batch = await self._next()
             if self._reload is not None:
@@ -118,9 +118,12 @@ class Watch:
             if idle and self._fold.late and time.monotonic() >= refold_at:
                 refold_at = time.monotonic() + REFOLD_EVERY
                 self._refolding = tasks.create_task(self.refold(), name="refold")
-            if self.batches.empty() and time.monotonic() >= upkeep_at:
+            # What waits may tell that an alert goes on; so nothing clears meanwhile, but all else happens in its time.
+            clear = self.batches.empty() and time.monotonic() >= clear_at
+            if clear or time.monotonic() >= upkeep_at:
                 upkeep_at = time.monotonic() + REFOLD_EVERY / 2
-                await self._retrying(self._upkeep)
+                clear_at = upkeep_at if clear else clear_at
+                await self._retrying(partial(self._upkeep, clear))
 
     async def _next(self) -> Batch:
         """What has been committed since the last step; empty when that is nothing for a second, or if there is work to
@@ -334,11 +337,11 @@ class Watch:
         for alert in alerts:
             log.info("alert", rule=alert.rule, subject=alert.subject, zone=alert.zone, state=alert.state, id=alert.id)
 
-    async def _upkeep(self) -> None:
+    async def _upkeep(self, clear: bool) -> None:
         """What passing time does to alerts; those of all workers, so that one that is away leaves nothing undone."""
         site = self._fold.site if self._fold.site.whole else None
         async with self.pool.connection() as conn:
-            await upkeep(conn, self._rules, datetime.now(UTC), site=site, duty=self.duty)
+            await upkeep(conn, self._rules, datetime.now(UTC), site=site, duty=self.duty, clear=clear)
 
     async def _retrying(self, work: Callable[[], Any]) -> None:
         """Do it until the database lets us: detection waits, it is never skipped."""

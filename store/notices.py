@@ -50,14 +50,23 @@ async def enqueue(
 
 
 async def enqueue_to_unit(
-    conn: AsyncConnection, unit: str, *, reason: str, body: Mapping[str, Any], dedupe: str, case_id: int | None
+    conn: AsyncConnection,
+    unit: str,
+    *,
+    reason: str,
+    body: Mapping[str, Any],
+    dedupe: str,
+    case_id: int | None,
+    severity: str = "",
 ) -> int:
     """One notice for each contact of a unit that hears of such a case; how many.
 
-    One that fails does not send to the others again. ``unit`` may also be "@" and a person's name.
+    One that fails does not send to the others again. ``unit`` may also be "@" and a person's name. ``severity`` is of
+    what the notice tells, where that is not the case's.
     """
     cursor = await conn.execute("SELECT severity, category FROM cases WHERE id = %s", (case_id,))
-    severity, category = await cursor.fetchone() or ("", "")
+    of_case, category = await cursor.fetchone() or ("", "")
+    severity = severity or of_case
     made = 0
     for contact in (await find_contacts(conn, [unit]))[unit]:
         if not contact.hears(severity, category):

@@ -20,8 +20,9 @@ from alerts.case import SYSTEM, stored
 from alerts.duty import DutyMatrix
 from alerts.notice import message
 from alerts.opening import case_from
-from alerts.rules import Rule
+from alerts.rules import SEVERITIES, Rule
 from alerts.severity import Rise
+from alerts.supervision import WATCHED
 from alerts.suppression import Arrangements
 from alerts.transitions import FINAL
 from detectors.base import Sentence
@@ -113,13 +114,16 @@ async def _with_case(
 
 
 async def _case_of_group(conn: AsyncConnection, group_id: int) -> int | None:
-    """The case of a group that people still work on; of one that was merged, the case it went into."""
+    """The case of a group that people still work on; of one that was merged, the case it went into.
+
+    What was fed back already is not: nobody would see to the new place before it is closed.
+    """
     cursor = await conn.execute(
         "WITH RECURSIVE known (id, status, merged_into) AS ("
         " SELECT c.id, c.status, c.merged_into FROM alerts a JOIN cases c ON c.id = a.case_id WHERE a.group_id = %s"
         " UNION SELECT c.id, c.status, c.merged_into FROM known k JOIN cases c ON c.id = k.merged_into)"
-        " SELECT id FROM known WHERE status <> ALL(%s) ORDER BY id LIMIT 1",
-        (group_id, sorted(FINAL)),
+        " SELECT id FROM known WHERE status = ANY(%s) ORDER BY id LIMIT 1",
+        (group_id, list(WATCHED)),
     )
     row = await cursor.fetchone()
     return int(row[0]) if row else None
@@ -147,4 +151,5 @@ async def tell_risen(conn: AsyncConnection, risen: Collection[tuple[Alert, Rule,
             body=message(case, Sentence(f"{said.zh}。{alert.sentence.zh}", f"{said.en}. {alert.sentence.en}")),
             dedupe=f"alert {alert.id}|severity {alert.severity}",
             case_id=case.id,
+            severity=max(case.severity, alert.severity, key=SEVERITIES.index),
         )

@@ -48,15 +48,17 @@ async def upkeep(
     *,
     site: Site | None = None,
     duty: DutyMatrix | None = None,
+    clear: bool = True,
 ) -> Upkept:
     """Everything that passing time does; to be called every few seconds, by every worker if need be.
 
-    Alerts that were quiet for long enough clear. Those that a silence, maintenance or another alert covers by now are
+    Alerts that were quiet for long enough clear; not with ``clear`` false, while what waits may tell that they go on,
+    and then they are not told either. Those that a silence, maintenance or another alert covers by now are
     marked; those that nothing covers any more, and that still go on, are told. Severities rise. What another process is
     changing this moment is left for the next time. ``site`` and ``duty`` are read when needed and not given. ``conn``
     must not be in a transaction of its own.
     """
-    cleared = await clear_quiet(conn, rules, now)
+    cleared = await clear_quiet(conn, rules, now) if clear else []
     by_code = {rule.code: rule for rule in rules}
     suppressed, released = await _review(conn, by_code, now, site, duty)
     return Upkept(cleared, suppressed, released, await _escalate(conn, by_code, now))
@@ -78,6 +80,12 @@ async def clear_quiet(conn: AsyncConnection, rules: Iterable[Rule], now: datetim
     cursor = await conn.execute("SELECT count(*) FROM alerts WHERE state = 'open'")
     OPEN_ALERTS.set((await cursor.fetchone() or (0,))[0])
     return cleared
+
+
+def _is_quiet(alert: Alert, rules: Mapping[str, Rule], now: datetime) -> bool:
+    """Whether it clears the next time that alerts are cleared."""
+    clear_after = rules[alert.rule].clear_after if alert.rule in rules else _DEFAULT_CLEAR
+    return (now - alert.last_seen).total_seconds() > clear_after
 
 
 async def _clear_some(conn: AsyncConnection, quiet: Sequence[tuple[str, float]], now: datetime) -> list[Alert]:
@@ -112,6 +120,7 @@ async def _review(
         async with _taken(conn, wrong[begin : begin + _FEW]) as alerts:
             decided = [(alert, quieted(alert, rules.get(alert.rule), arranged)) for alert in alerts if alert.live]
             decided = [(old, new) for old, new in decided if old.suppressed != new.suppressed]
+            decided = [(old, new) for old, new in decided if new.suppressed or not _is_quiet(old, rules, now)]
             silent = [new for _, new in decided if new.suppressed]
             told = [replace(new, raised_at=now, armed_at=now) for _, new in decided if not new.suppressed]
             for alert in (*silent, *told):
@@ -178,6 +187,8 @@ async def _escalate(conn: AsyncConnection, rules: Mapping[str, Rule], now: datet
         async with _taken(conn, due[begin : begin + _FEW]) as alerts:
             told: list[tuple[Alert, Rule, Rise]] = []
             for alert in alerts:
+                if _is_quiet(alert, rules, now):
+                    continue
                 higher, step = decisions.escalated(alert, rising[alert.rule], now)
                 if step is not None:
                     told.append((higher, rising[alert.rule], step))

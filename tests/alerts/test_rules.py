@@ -189,6 +189,13 @@ def test_a_call_for_help_of_high_severity_has_no_inhibitor() -> None:
     assert rule_from({**row, "severity": "medium"}).inhibited_by
 
 
+def test_calls_for_help_of_high_severity_do_not_share_a_case() -> None:
+    row = {**ROW, "detector": "sos", "group": "street", "group_case": True}
+    with pytest.raises(RuleError, match="its own case"):
+        rule_from(row)
+    assert rule_from({**row, "severity": "medium"}).group_case
+
+
 def test_rules_name_each_other_and_not_in_a_circle() -> None:
     def rule(code: str, *by: str) -> Rule:
         return rule_from(

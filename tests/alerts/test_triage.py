@@ -136,6 +136,19 @@ def test_a_cleared_alert_comes_back_only_for_what_goes_on_now() -> None:
     assert (now.step, now.alert.state, now.news) == ("reopened", "open", True)
 
 
+def test_a_call_for_help_that_comes_late_is_heard_though_an_earlier_one_was_cleared() -> None:
+    rule = Rule("sos", "求救", "SOS", "sos", "high", "sos", live_within=3600, clear_after=300)
+    book = Book()
+    book.record([finding(0, 1)], now=1, rule=rule)
+    book.mark("cleared")
+    (again,) = book.record([finding(270, 271)], now=270 + 720, rule=rule)
+    assert (again.step, again.alert.state, again.news) == ("reopened", "open", True)
+    book.mark("cleared")
+    assert book.record([finding(270, 271)], now=1000, rule=rule) == [], "and not by a replay"
+    (old,) = book.record([finding(540, 541)], now=540 + 3700, rule=rule)
+    assert (old.step, old.news) == ("extended", False), "as a first one it would be history"
+
+
 def test_history_is_recorded_and_promoted_when_it_turns_out_to_go_on() -> None:
     book = Book()
     (old,) = book.record([finding(0, 100)], now=701)

@@ -36,6 +36,7 @@ from store.casebook import (
 )
 from store.evidence import verify_all
 from store.silences import end_silence, end_window, list_silences, list_windows, make_silence, make_window
+from store.upkeep import Upkept
 
 NOW = datetime(2026, 11, 20, 2, 30, tzinfo=UTC)
 LAKE, TOWN = "320118100000", "320118101000"
@@ -290,6 +291,22 @@ async def test_a_group_whose_case_has_ended_gets_a_new_one(record: Any, conn: As
     assert more.group_id == head.id and more.case_id not in (None, head.case_id)
 
 
+async def test_what_joins_a_group_whose_case_was_fed_back_gets_a_new_one(
+    record: Any, conn: AsyncConnection, finding: Make
+) -> None:
+    """Nobody is at the new place, and the case would be closed over it."""
+    (head,) = await record((CROWD, finding(zone="market", subject="market")))
+    case = await get_case(conn, head.case_id)
+    assert case is not None
+    unit = Actor("wang", "unit", unit=case.unit)
+    for action, actor in (("dispatch", OPERATOR), ("accept", unit), ("feedback", unit)):
+        await act(conn, case.id, action, actor, note="已疏散", now=NOW)
+    (more,) = await record((CROWD, finding(10, 20, zone="market", subject="square")), now=later(20))
+    assert more.group_id == head.id and more.case_id not in (None, head.case_id)
+    (third,) = await record((CROWD, finding(20, 30, zone="market", subject="bridge")), now=later(30))
+    assert third.case_id == more.case_id
+
+
 async def test_the_group_in_a_list_is_of_those_that_are_asked_for(
     record: Any, conn: AsyncConnection, finding: Make
 ) -> None:
@@ -320,6 +337,33 @@ async def test_severity_rises_with_time_count_and_is_told_once_for_each_step(
     notices = [n for n in await case_notices(conn, alert.case_id) if "等级升为" in n.reason]
     assert len(notices) == 4, "two steps, two contacts"
     assert (await verify_all(conn)).good
+
+
+async def test_what_rose_is_told_as_severe_as_it_is_now(
+    record: Any, keep: Any, conn: AsyncConnection, finding: Make
+) -> None:
+    """Else quiet hours hold it, and who wants to hear of what is severe does not."""
+    rule = replace(FISHING, severity="low", escalate=(Rise("high", after="10m"),))
+    await record((rule, finding()))
+    await keep(600, rule)
+    cursor = await conn.execute("SELECT severity, count(*) FROM notices GROUP BY severity ORDER BY severity")
+    assert await cursor.fetchall() == [("high", 2), ("low", 2)], "two contacts"
+
+
+async def test_while_readings_wait_nothing_clears_and_what_may_be_over_does_not_rise(
+    record: Any, conn: AsyncConnection, finding: Make
+) -> None:
+    rule = replace(FISHING, clear_after=300, escalate=(Rise("high", after="10m"),))
+    await record((rule, finding()))
+
+    async def keep(seconds: float) -> Any:
+        return await upkeep(conn, [rule], later(seconds), clear=False)
+
+    assert await keep(700) == Upkept()
+    for seconds in (250, 500, 590):
+        await record((rule, finding(seconds - 10, seconds)), now=later(seconds))
+    assert [a.severity for a in (await keep(700)).escalated] == ["high"]
+    assert len((await upkeep(conn, [rule], later(900))).cleared) == 1
 
 
 async def test_who_has_acknowledged_it_in_time_keeps_it_from_rising(
