@@ -162,6 +162,38 @@ async def test_a_start_that_is_broken_off_again_and_again_makes_no_commit_wait(
         await asyncio.wait([task])
 
 
+async def test_only_clearing_waits_for_batches_that_never_stop(
+    pool: AsyncConnectionPool, ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[bool] = []
+
+    async def upkeep(*_: object, clear: bool, **__: object) -> None:
+        kept.append(clear)
+
+    async def times(count: int) -> None:
+        while len(kept) < count:
+            await asyncio.sleep(0.01)
+
+    monkeypatch.setattr(watch_module, "upkeep", upkeep)
+    monkeypatch.setattr(watch_module, "REFOLD_EVERY", 0.1)
+    async with asyncio.timeout(30), watching(pool, ground) as watch:
+        step = watch._step
+
+        async def and_there_is_more(batch: Batch) -> None:
+            await step(batch)
+            watch.batches.put_nowait(Batch())
+
+        with monkeypatch.context() as loaded:
+            loaded.setattr(watch, "_step", and_there_is_more)
+            await times(1)  # what was under way
+            kept.clear()
+            await times(3)
+            assert not any(kept)
+        kept.clear()
+        await times(2)
+        assert kept[-1]
+
+
 async def test_what_priming_has_read_is_not_late_when_it_comes(
     pool: AsyncConnectionPool, ground: Ground, monkeypatch: pytest.MonkeyPatch
 ) -> None:
