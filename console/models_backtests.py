@@ -37,7 +37,7 @@ class BacktestAlert(Answer):
     lat: float | None
     score: float
     sentence: Text
-    evidence: dict[str, Any]
+    evidence: dict[str, Any] | None = Field(description="As of an alert: null where it shows a track you may not see")
 
 
 class Thresholds(Answer):
