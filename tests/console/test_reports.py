@@ -287,6 +287,30 @@ async def test_a_picture_is_seen_by_who_may_see_its_case(client: Clients, media:
     assert media.read(photo) == answer.content
 
 
+async def test_a_picture_goes_with_its_report_into_another_units_case_and_back(client: Clients) -> None:
+    photo = await send(client("grid"), jpeg(7))
+    lake = (await report(client("grid"), attachments=[photo]))["report"]["case_id"]
+    town = (await report(client("operator"), category="crowd", lon=118.95, lat=31.40))["report"]["case_id"]
+    desk, path = client("admin"), f"/api/v1/attachments/{photo}"
+
+    async def act(action: str, **more: Any) -> None:
+        version = (await desk.get(f"/api/v1/cases/{lake}")).json()["case"]["version"]
+        order = {"action": action, "version": version, "note": "同一件事", **more}
+        answer = await desk.post(f"/api/v1/cases/{lake}/actions", json=order)
+        assert answer.status_code == 200, answer.text
+
+    for who in ("town_operator", "lake_police"):
+        assert (await client(who).get(path)).status_code == 404, who
+    await act("merge", into=town)
+    for who in ("town_operator", "lake_police", "lake_viewer"):
+        assert (await client(who).get(path)).status_code == 200, who
+    reporters = (await client("lake_police").get(f"/api/v1/cases/{town}/reporters")).json()["items"]
+    assert [picture["sha256"] for one in reporters for picture in one["attachments"]] == [photo]
+    await act("split")
+    for who in ("town_operator", "lake_police"):
+        assert (await client(who).get(path)).status_code == 404, who
+
+
 async def test_a_picture_that_was_changed_is_not_given_out(client: Clients, media: Media) -> None:
     photo = await send(client("grid"), jpeg(2))
     media.path(photo).write_bytes(jpeg(3))
