@@ -140,6 +140,22 @@ async def test_a_grid_worker_follows_the_own_reports_and_adds_to_them(client: Cl
     assert (await grid.get(f"/api/v1/reports/{own['id']}")).json() == only_photo.json()
 
 
+async def test_a_unit_adds_to_its_own_report_also_where_the_case_is_another_units(client: Clients) -> None:
+    fishery, police = client("unit"), client("lake_police")
+    own = (await report(fishery, category="crowd", lon=118.95, lat=31.40))["report"]
+    assert (await client("operator").get(f"/api/v1/cases/{own['case_id']}")).json()["case"]["unit"] == "police"
+    path = f"/api/v1/reports/{own['id']}/notes"
+    added = await fishery.post(path, json={"note": "人更多了"}, headers=key())
+    assert added.status_code == 201, added.text
+    assert [note["note"] for note in added.json()["notes"]] == ["人更多了"]
+    entry = (await police.get(f"/api/v1/cases/{own['case_id']}")).json()["entries"][-1]
+    assert (entry["action"], entry["actor"]) == ("note", "unit")
+    assert refused(await police.post(path, json={"note": "x"}, headers=key())) == (404, "not_found")
+    action = {"action": "note", "version": 1, "note": "x"}
+    elsewhere = await fishery.post(f"/api/v1/cases/{own['case_id']}/actions", json=action)
+    assert refused(elsewhere) == (404, "not_found"), "the case itself stays the other unit's"
+
+
 async def test_a_grid_worker_sees_nothing_else(client: Clients) -> None:
     grid, other = client("grid"), client("town_grid")
     own = (await report(grid))["report"]
