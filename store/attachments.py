@@ -115,6 +115,8 @@ async def clear_unused(conn: AsyncConnection, media: Media, now: datetime, unuse
 async def _clear(conn: AsyncConnection, media: Media, name: str, before: datetime) -> bool:
     async with conn.transaction():
         await conn.execute(_LOCK, (name,))
+        # Whoever attaches it just now is waited for before it is looked whether an entry shows it, not in the middle.
+        await conn.execute("SELECT FROM attachments WHERE sha256 = %s FOR UPDATE", (bytes.fromhex(name),))
         gone = await conn.execute(
             "DELETE FROM attachments a WHERE sha256 = %(it)s AND NOT EXISTS"
             " (SELECT FROM case_attachments c WHERE c.sha256 = %(it)s)"

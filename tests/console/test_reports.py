@@ -8,16 +8,21 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest.mock import AsyncMock
 from uuid import uuid4
 
 import httpx
+import psycopg
 import pytest
 from fastapi import FastAPI
 from PIL import Image
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
-from console.intake import Intake, tidy
+from alerts.case import Actor
+from console.intake import Intake, tidy, tidy_always
+from store.attachments import claim
+from store.cases import act
 from store.media import Media
 
 Clients = Callable[[str | None], httpx.AsyncClient]
@@ -375,6 +380,40 @@ async def test_what_is_no_longer_needed_is_cleared_away(client: Clients, pool: P
     found = await tidy(pool, Intake(media), datetime.now(UTC) + timedelta(days=31))
     assert found["answers"] >= 1 and found["pictures"] >= 1
     assert media.has(kept) and not media.has(idle)
+
+
+async def test_a_picture_that_is_being_attached_is_not_cleared_away(client: Clients, pool: Pool, media: Media) -> None:
+    photo = await send(client("operator"), jpeg(8))
+    case = (await report(client("operator")))["report"]["case_id"]
+    async with pool.connection() as conn:
+        cursor = await conn.execute("SELECT id FROM accounts WHERE name = 'operator'")
+        ((account,),) = await cursor.fetchall()
+        photos = await claim(conn, media, [photo], account)
+        await act(conn, case, "note", Actor("operator", "operator"), note="现场", photos=photos)
+        tidying = asyncio.create_task(tidy(pool, Intake(media), datetime.now(UTC) + timedelta(days=3)))
+        done, _ = await asyncio.wait([tidying], timeout=0.5)
+        assert not done, "it waits for the one who attaches"
+    await tidying
+    assert media.has(photo) and (await client("operator").get(f"/api/v1/attachments/{photo}")).status_code == 200
+
+
+async def test_tidying_goes_on_after_the_database_refused_once(
+    pool: Pool, media: Media, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds = asyncio.Event()
+
+    async def refused_once(*_: object) -> dict[str, int]:
+        if tidied.call_count > 1:
+            rounds.set()
+        raise psycopg.errors.ForeignKeyViolation
+
+    tidied = AsyncMock(side_effect=refused_once)
+    monkeypatch.setattr("console.intake.tidy", tidied)
+    monkeypatch.setattr("console.intake.TIDY_EVERY", 0.01)
+    tidying = asyncio.create_task(tidy_always(pool, Intake(media)))
+    async with asyncio.timeout(5):
+        await rounds.wait()
+    tidying.cancel()
 
 
 async def test_numbers_of_a_day_have_no_gap_after_refusals(client: Clients) -> None:
