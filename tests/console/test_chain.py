@@ -131,7 +131,7 @@ async def test_an_extension_and_a_decline(client: Clients) -> None:
         ("ask_extension", {"note": "x", "until": "soon"}, 422, "wrong_value"),
         ("merge", {"note": "x", "into": 4711}, 404, "not_found"),
         ("merge", {"note": "x", "into": 0}, 422, "wrong_value"),
-        ("assign", {"unit": "a\x00"}, 422, "wrong_text"),
+        ("assign", {"unit": "a\x00"}, 422, "wrong_value"),
         ("dispatch", {"terminal": "a\x00"}, 422, "wrong_value"),
         ("feedback", {"note": "x", "resolution": "magic"}, 422, "wrong_value"),
         ("explain_overdue", {"note": "x"}, 409, "not_overdue"),
