@@ -85,6 +85,7 @@ _ZH = {
     "timezone_aware": "时间须带时区",
     "model_attributes_type": "应为 JSON 对象",
     "dict_type": "应为 JSON 对象",
+    "nul": "含有无法使用的字符",  # console.orders.Order
 }
 
 

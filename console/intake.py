@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+import psycopg
 import structlog
 from psycopg_pool import AsyncConnectionPool
 
@@ -14,7 +15,6 @@ from alerts.duplicates import Nearness
 from console.errors import Problem
 from store.answers import forget_answers
 from store.attachments import clear_unused
-from store.database import AWAY
 from store.media import Media
 from store.reporters import forget_callers
 
@@ -57,10 +57,11 @@ async def tidy(pool: AsyncConnectionPool, intake: Intake, now: datetime) -> dict
 
 
 async def tidy_always(pool: AsyncConnectionPool, intake: Intake) -> None:
-    """:func:`tidy` now and every hour; several consoles may do so at once."""
+    """:func:`tidy` now and every hour; several consoles may do so at once. Whatever the database refuses is tried again
+    in an hour: callers' names must not be kept for it."""
     while True:
         try:
             log.info("intake_tidied", removed=await tidy(pool, intake, datetime.now(UTC)))
-        except (*AWAY, OSError) as error:
+        except (psycopg.Error, OSError) as error:
             log.warning("intake_not_tidied", error=str(error).strip())
         await asyncio.sleep(TIDY_EVERY)

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, Field
 
 from console.models import Answer, Text
-from console.orders import Moment
+from console.orders import Moment, Order
 
 Wish = Annotated[str, Field(min_length=1, max_length=100)]
 
 
-class NewBacktest(BaseModel):
+class NewBacktest(Order):
     """A rule, other thresholds for it, and the history to try them on."""
-
-    model_config = ConfigDict(extra="forbid")
 
     rule: str = Field(max_length=40, examples=["fishing_ban"])
     since: Moment
@@ -37,7 +35,7 @@ class BacktestAlert(Answer):
     lat: float | None
     score: float
     sentence: Text
-    evidence: dict[str, Any]
+    evidence: dict[str, Any] | None = Field(description="As of an alert: null where it shows a track you may not see")
 
 
 class Thresholds(Answer):

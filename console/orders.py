@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from console.models import Severity
 
@@ -24,9 +33,28 @@ Photos = Annotated[tuple[Sha256, ...], Field(max_length=9, description="Pictures
 
 
 class Order(BaseModel):
-    """Base of everything that is taken in: an unknown field is an error, not a silent loss."""
+    """Base of everything that is taken in: an unknown field is an error, not a silent loss, and so is a NUL, which no
+    text of the database can hold."""
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+    as_typed: ClassVar[frozenset[str]] = frozenset()
+    """Fields that are taken whatever is in them: a log-in, which is kept nowhere, and passwords."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _can_be_kept(cls, value: Any, about: ValidationInfo) -> Any:
+        if about.field_name not in cls.as_typed and _holds_nul(value):
+            raise PydanticCustomError("nul", "it holds a character that is not taken")
+        return value
+
+
+def _holds_nul(value: Any) -> bool:
+    """Whether a NUL is anywhere in a value of JSON."""
+    if isinstance(value, dict):
+        return any(_holds_nul(part) for item in value.items() for part in item)
+    if isinstance(value, list):
+        return any(_holds_nul(part) for part in value)
+    return isinstance(value, str) and "\x00" in value
 
 
 Password = Annotated[str, StringConstraints(min_length=1, max_length=1000, strip_whitespace=False)]
@@ -36,12 +64,16 @@ Password = Annotated[str, StringConstraints(min_length=1, max_length=1000, strip
 class LogIn(Order):
     """Who logs in."""
 
+    as_typed = frozenset({"name", "password"})  # a name that there cannot be is a wrong one, as any other
+
     name: str = Field(min_length=1, max_length=100, examples=["operator"])
     password: Password = Field(examples=["correct horse battery"])
 
 
 class NewPassword(Order):
     """A change of one's own password."""
+
+    as_typed = frozenset({"old", "new"})
 
     old: Password
     new: Password = Field(description="At least 10 characters, and not made of the account's name")

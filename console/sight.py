@@ -31,8 +31,11 @@ class Sight:
         """Whether something in this area may be seen. What belongs to no area is for those without a limit."""
         return self.role != "grid" and (self.areas is None or code in self.areas)
 
-    def device(self, device: Device) -> bool:
-        """Whether this device, its position and its track may be seen."""
+    def device(self, device: Device | None) -> bool:
+        """Whether this device, its position and its track may be seen. One that nobody knows (None) may be anybody's,
+        so it is for the desk without a limit."""
+        if device is None:
+            return self._whole_desk()
         if device.kind not in ("terminal", "vessel"):
             return self.area(device.area)
         if self.role == "viewer":
@@ -59,6 +62,9 @@ class Sight:
 
     def rejects(self) -> bool:
         """Whether rejected messages may be seen: they belong to no certain area, so only without a limit."""
+        return self._whole_desk()
+
+    def _whole_desk(self) -> bool:
         return self.role in ("operator", "supervisor", "admin") and self.areas is None
 
 

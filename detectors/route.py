@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.base import Batch, Finding, Sentence
-from detectors.certificate import Patrol, describe, planned
+from detectors.certificate import describe, planned
 from detectors.courses import Courses, route_course
 from detectors.held import Heard, Held, by_device
 from detectors.raster import distinct
@@ -210,10 +210,11 @@ class Route:
             if window.told:
                 window.told = ""
                 sentence = made_good(walk.course.plan, walk.patrol, walk.device, site)
-                yield self._of_window(window, walk.patrol, end, sentence, ends=True)
+                yield self._of_window(window, walk, end, sentence, site, ends=True)
         elif self._in_wrong_order(window, walk) and walk.patrol is not None:
             window.told = "wrong_order"
-            yield self._of_window(window, walk.patrol, end, wrong_order(walk.patrol, walk.device, end, site))
+            sentence = wrong_order(walk.patrol, walk.device, end, site)
+            yield self._of_window(window, walk, end, sentence, site)
         if not window.closed and not walk.complete:
             yield from self._deviation(window, walk, end, site)
 
@@ -243,15 +244,15 @@ class Route:
                 yield self._off_ends(window, walk, end, site)
         if window.done or state.heard.share(window.opens, window.closes) < self.heard:
             return
-        tries = [walk.judge() for walk in window.walks.values() if walk.begun]
-        best = max(tries, key=lambda patrol: (patrol.share, len(patrol.covered), -patrol.first), default=None)
-        who = next((d for d, walk in window.walks.items() if walk.patrol is best), -1)
-        window.told = best.result if best else "absent"
-        if best is None:
+        tries = [(walk.judge(), walk) for walk in window.walks.values() if walk.begun]
+        if not tries:
+            window.told = "absent"
             sentence = absent(window.course.plan, window.opens, window.closes)
-        else:
-            sentence = incomplete(best, who, window.closes, site)
-        yield self._of_window(window, best, window.closes, sentence)
+            yield self._of_window(window, None, window.closes, sentence, site)
+            return
+        best, walk = max(tries, key=lambda one: (one[0].share, len(one[0].covered), -one[0].first))
+        window.told = best.result
+        yield self._of_window(window, walk, window.closes, incomplete(best, walk.device, window.closes, site), site)
 
     # ── Telling ─────────────────────────────────────────────────────────────────────────────────────────────────────
     def _off(self, walk: Walk, since: int, end: int, site: Site) -> Finding:
@@ -290,15 +291,20 @@ class Route:
         return Finding(self.kind, subject, walk.course.zone, end, end, *walk.place, 0.7, sentence, proof, ends=True)
 
     def _of_window(
-        self, window: Window, patrol: Patrol | None, end: int, sentence: Sentence, *, ends: bool = False
+        self, window: Window, walk: Walk | None, end: int, sentence: Sentence, site: Site, *, ends: bool = False
     ) -> Finding:
         """A finding about a plan's window, with the certificate of the patrol as its evidence."""
         course, day = window.course, moment(window.opens).astimezone(CHINA)
-        if patrol is None:
+        patrol = walk.patrol if walk else None
+        if walk is None or patrol is None:
             proof = evidence(planned(course), covered_share=0.0, needed_share=course.plan.share, course_m=course.length)
         else:
             told = describe(patrol)
-            proof = evidence(told["geojson"]["features"], **told["numbers"])
+            features = told["geojson"]["features"]
+            for feature in features:
+                if feature["properties"]["part"] != "planned":  # whose places they are says who may see them
+                    feature["properties"]["device"] = name_of(site, walk.device)
+            proof = evidence(features, **told["numbers"])
         lon, lat = course.plane.lonlat(course.x, course.y)
         missing = np.setdiff1d(np.arange(len(lon)), patrol.covered if patrol else [])
         spot = int(missing[0]) if len(missing) else 0

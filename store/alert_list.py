@@ -16,13 +16,16 @@ from store.alerts import COLUMNS, alert_of
 _LISTED: Final = ", ".join(f"a.{name}" for name in COLUMNS.split(", ") if name != "evidence")
 _NEWEST: Final = "ORDER BY a.raised_at DESC, a.id DESC"
 _AFTER: Final = "(a.raised_at, a.id) < (SELECT raised_at, id FROM alerts WHERE id = %s)"
+_WORKED_ON: Final = (
+    "SELECT id FROM cases WHERE unit = %s UNION ALL SELECT case_id FROM case_parts WHERE unit = %s AND NOT withdrawn"
+)
 _STRIDE: Final = 1000  # alerts looked at in one go for a page of groups
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Which alerts are asked for. ``scopes`` (codes) and ``unit`` (of the alert's case) limit what may be seen: with
-    both, either will do. None or empty: no limit."""
+    """Which alerts are asked for. ``scopes`` (codes) and ``unit`` (that the alert's case is with, or that has a part in
+    it) limit what may be seen: with both, either will do. None or empty: no limit."""
 
     states: Collection[AlertState] = ()
     rules: Collection[str] = ()
@@ -134,11 +137,11 @@ def _where(table: str, asked: Asked) -> tuple[list[str], list[object]]:
         where.append(f"{table}.area = ANY(%s)")
         arguments.append(sorted(areas))
     if asked.unit is not None:
-        its_case = f"{table}.case_id IN (SELECT id FROM cases WHERE unit = %s)"  # noqa: S608 - written here
+        its_case = f"{table}.case_id IN ({_WORKED_ON})"
         if scopes is None:
             where.append(f"{table}.case_id IS NOT NULL")  # tells the planner which index will do
         where.append(its_case if scopes is None else f"({table}.area = ANY(%s) OR {its_case})")
-        arguments += [asked.unit] if scopes is None else [sorted(scopes), asked.unit]
+        arguments += [*([] if scopes is None else [sorted(scopes)]), asked.unit, asked.unit]
     for column, wanted in (("suppressed_by", asked.suppressed), ("merged_into", asked.merged)):
         if wanted is not None:
             where.append(f"{table}.{column} IS {'NOT ' if wanted else ''}NULL")

@@ -127,13 +127,16 @@ async def case_alerts(conn: AsyncConnection, case_id: int) -> list[Alert]:
     return await read_alerts(conn, "WHERE case_id = %s ORDER BY id", (case_id,))
 
 
-async def whose(conn: AsyncConnection, alert_ids: Collection[int]) -> dict[int, tuple[str | None, str | None]]:
-    """The area of each of these alerts, and the unit of its case: what decides who may see it."""
+async def whose(
+    conn: AsyncConnection, alert_ids: Collection[int]
+) -> dict[int, tuple[str | None, str | None, list[str]]]:
+    """The area of each of these alerts, the unit of its case and those called to it: what decides who may see it."""
     cursor = await conn.execute(
-        "SELECT a.id, a.area, c.unit FROM alerts a LEFT JOIN cases c ON c.id = a.case_id WHERE a.id = ANY(%s)",
+        "SELECT a.id, a.area, c.unit, ARRAY(SELECT unit FROM case_parts p WHERE p.case_id = a.case_id"
+        " AND NOT p.withdrawn) FROM alerts a LEFT JOIN cases c ON c.id = a.case_id WHERE a.id = ANY(%s)",
         (list(alert_ids),),
     )
-    return {alert_id: (area, unit) for alert_id, area, unit in await cursor.fetchall()}
+    return {alert_id: (area, unit, called) for alert_id, area, unit, called in await cursor.fetchall()}
 
 
 async def acknowledge_alert(conn: AsyncConnection, alert_id: int, actor: Actor, now: datetime | None = None) -> Alert:

@@ -26,10 +26,18 @@ UNUSED_FOR: Final = timedelta(days=2)
 _COLUMNS: Final = "encode(a.sha256, 'hex') AS sha256, a.type, a.bytes, a.width, a.height"
 _LOCK: Final = "SELECT pg_advisory_xact_lock(('x' || left(%s, 16))::bit(64)::bigint)"
 
+_SHOWN_IN: Final = (  # until a split, the reports of a merged case are shown with the one that goes on
+    "WITH RECURSIVE way (id, merged_into, own) AS (SELECT c.id, c.merged_into, true FROM cases c"
+    " JOIN case_attachments a ON a.case_id = c.id WHERE a.sha256 = %s"
+    " UNION SELECT c.id, c.merged_into, false FROM way w JOIN cases c ON c.id = w.merged_into)"
+    " SELECT id FROM way WHERE own OR merged_into IS NULL"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A picture with the cases whose entries show it, and whether the one who asks has sent it."""
+    """A picture with the cases whose entries show it and those that go on for them, and whether the one who asks has
+    sent it."""
 
     photo: Attachment
     own: bool
@@ -87,9 +95,7 @@ async def shown_in(conn: AsyncConnection, name: str, account: int) -> Shown | No
     if photo is None:
         return None
     own = await conn.execute("SELECT 1 FROM uploads WHERE sha256 = %s AND account = %s", (digest, account))
-    cases = await read_cases(
-        conn, "WHERE c.id IN (SELECT case_id FROM case_attachments WHERE sha256 = %s) ORDER BY c.id", (digest,)
-    )
+    cases = await read_cases(conn, f"WHERE c.id IN ({_SHOWN_IN}) ORDER BY c.id", (digest,))
     return Shown(photo, await own.fetchone() is not None, tuple(cases))
 
 
@@ -109,6 +115,8 @@ async def clear_unused(conn: AsyncConnection, media: Media, now: datetime, unuse
 async def _clear(conn: AsyncConnection, media: Media, name: str, before: datetime) -> bool:
     async with conn.transaction():
         await conn.execute(_LOCK, (name,))
+        # Whoever attaches it just now is waited for before it is looked whether an entry shows it, not in the middle.
+        await conn.execute("SELECT FROM attachments WHERE sha256 = %s FOR UPDATE", (bytes.fromhex(name),))
         gone = await conn.execute(
             "DELETE FROM attachments a WHERE sha256 = %(it)s AND NOT EXISTS"
             " (SELECT FROM case_attachments c WHERE c.sha256 = %(it)s)"

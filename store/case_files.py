@@ -14,6 +14,7 @@ from psycopg.rows import class_row
 from alerts.case import Case, Entry, Refused
 from alerts.case_file import CaseFile, LedgerLine, Span, Track, photos_of, spans_of
 from alerts.categories import Categories
+from alerts.officers import evidence_shown
 from detectors.base import Sentence
 from devices.readings import Rows
 from devices.registry import Device
@@ -37,7 +38,7 @@ async def gather_case(
     *,
     site: Site,
     categories: Categories,
-    may_see: Callable[[Device], bool] = lambda device: True,
+    may_see: Callable[[Device | None], bool] = lambda device: True,
     now: datetime | None = None,
 ) -> CaseFile:
     """All that is known of a case, to be given out in the name of an account. ``conn`` in no transaction.
@@ -57,8 +58,7 @@ async def gather_case(
         entries = await case_entries(conn, case_id)
         alerts = []
         for alert in await case_alerts(conn, case_id):
-            device = site.registry.resolve(alert.subject)
-            shown = device is None or may_see(device)
+            shown = evidence_shown(alert.subject, alert.evidence, site.registry, may_see)
             alerts.append(alert if shown else replace(alert, evidence={}))
             if not shown:
                 hidden.append((f"预警 {alert.id} 的证据", f"the evidence of alert {alert.id}"))
@@ -93,7 +93,7 @@ async def _record(
     case_id: int,
     account: Account,
     site: Site,
-    may_see: Callable[[Device], bool],
+    may_see: Callable[[Device | None], bool],
     now: datetime,
 ) -> tuple[list[Span], list[tuple[str, str]]]:
     """Write the entry and the looks; the tracks that go with it, and what does not."""

@@ -9,6 +9,7 @@ from psycopg import AsyncConnection
 
 from alerts.alert import Alert
 from alerts.case import Refused
+from alerts.officers import evidence_shown
 from console.answers import alert_detail, alert_out, alert_page
 from console.api.paging import Before, Limit
 from console.api.refusals import LOGGED_IN, refusals, refused
@@ -103,8 +104,9 @@ async def read_alert(alert_id: AlertId, caller: Anyone, desk: TheDesk) -> AlertD
     async with desk.pool.connection() as conn:
         alert, its_own = await _seen(conn, alert_id, caller)
         events = await alert_events(conn, alert_id)
-    device = (await desk.ground()).site.registry.resolve(alert.subject)
-    return alert_detail(alert, events, with_evidence=its_own or device is None or caller.sight.device(device))
+    registry = (await desk.ground()).site.registry
+    shown = its_own or evidence_shown(alert.subject, alert.evidence, registry, caller.sight.device)
+    return alert_detail(alert, events, with_evidence=shown)
 
 
 @alerts.post("/{alert_id}/acknowledge", summary="Take an alert over", responses=refusals(404, 409))

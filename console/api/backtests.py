@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Path, status
 
 from alerts.backtest import proposed_from
+from alerts.officers import evidence_shown
 from alerts.rules import Rule, RuleError, build_detector
 from console.api.paging import Before, Limit
 from console.api.refusals import LOGGED_IN, refusals
@@ -83,7 +84,7 @@ async def ask(order: NewBacktest, caller: Desks, desk: TheDesk) -> BacktestDetai
 
 @backtests.get("/{backtest_id}", summary="A backtest with what it showed", responses=refusals(404))
 async def read_backtest(backtest_id: BacktestId, caller: Desks, desk: TheDesk) -> BacktestDetail:
-    """Alerts outside the account's area are left out of the lists, and counted."""
+    """Alerts outside the account's area are left out of the lists, and counted. Evidence is shown as in an alert."""
     return await _detail(backtest_id, caller, desk)
 
 
@@ -93,6 +94,10 @@ async def _detail(number: int, caller: Caller, desk: Desk) -> BacktestDetail:
     if found is None:
         raise not_found("该回测", "such backtest")
     if found.result is not None:
+        registry = (await desk.ground()).site.registry
         for side in ("kept", "added", "gone"):
             found.result[side] = [alert for alert in found.result[side] if caller.sight.area(alert["area"])]
+            for alert in found.result[side]:
+                if not evidence_shown(alert["subject"], alert["evidence"], registry, caller.sight.device):
+                    alert["evidence"] = None
     return BacktestDetail.model_validate(found)

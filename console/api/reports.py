@@ -11,7 +11,7 @@ from fastapi import APIRouter, Header, Path, status
 from fastapi.responses import JSONResponse
 from psycopg import AsyncConnection
 
-from alerts.case import Refused
+from alerts.case import Actor, Refused
 from alerts.duplicates import Happening
 from alerts.duty import ANY
 from console.api.categories import CategoryOut, read_categories
@@ -167,12 +167,13 @@ async def add_note(
 ) -> JSONResponse:
     """A note, pictures, or both, in the timeline of the case that goes on. Taken in once, as a report is."""
     ground = await desk.ground()
+    as_reporter = Actor(caller.account.name, "grid")  # to one's own report, also where the case is another unit's
 
     async def work(conn: AsyncConnection) -> ReportDetail:
         own = await _own(conn, report_id, caller)
         photos = await claimed(conn, desk, order.attachments, caller)
         note = order.note or ("补充照片 / more pictures" if photos else "")
-        await act(conn, own.case_id, "note", caller.account.actor, note=note, photos=photos)
+        await act(conn, own.case_id, "note", as_reporter, note=note, photos=photos)
         return await report_detail(conn, own, caller, ground)
 
     return await _once(f"reports/{report_id}/notes", order, key, caller, desk, work)

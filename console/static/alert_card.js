@@ -131,7 +131,7 @@ function detail(alert, known, again) {
     [t("alert.last_seen"), timeText(alert.last_seen)],
     [t("alert.count"), String(alert.count)],
     [t("alert.score"), `${Math.round(alert.score * 100)} %`],
-    ...(known.detail.evidence ? numbersOf(known.detail.evidence) : [[t("evidence"), t("evidence.hidden")]]),
+    ...numbersOf(known.detail.evidence),
   ];
   return h(
     "div",

@@ -22,8 +22,12 @@ export function evidencePlaces(evidence) {
   return places;
 }
 
-/** [[name, value], …] of the numbers. An unknown name is shown as it is: better strange than missing. */
+/**
+ * [[name, value], …] of the numbers. An unknown name is shown as it is: better strange than missing. Of evidence that is
+ * not for this account (null): that it is not.
+ */
 export function numbersOf(evidence) {
+  if (!evidence) return [[t("evidence"), t("evidence.hidden")]];
   return flatten(evidence.numbers ?? {}).map(([name, value]) => [labelOf(name), valueText(name, value)]);
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -345,9 +345,15 @@ Find = Callable[..., Awaitable[Alert]]
 
 @pytest.fixture
 def find(pool: AsyncConnectionPool[AsyncConnection], site: Site) -> Find:
-    """Record a finding as the watch does: ``find(rule, subject, zone)``; the alert it made."""
+    """Record a finding as the watch does: ``find(rule, subject, zone, features=[…])``; the alert it made."""
 
-    async def record(rule: Rule = FISHING, subject: str = "C1", zone: str = "ban", ago: float = 10.0) -> Alert:
+    async def record(
+        rule: Rule = FISHING,
+        subject: str = "C1",
+        zone: str = "ban",
+        ago: float = 10.0,
+        features: Sequence[dict[str, Any]] = (),
+    ) -> Alert:
         until = datetime.now(UTC) - timedelta(seconds=ago)
         finding = Finding(
             kind=rule.detector,
@@ -359,7 +365,7 @@ def find(pool: AsyncConnectionPool[AsyncConnection], site: Site) -> Find:
             lat=31.47,
             score=0.9,
             sentence=Sentence("北岸有人垂钓", "Angling on the north shore"),
-            evidence={"geojson": {"type": "FeatureCollection", "features": []}, "numbers": {"people": 3}},
+            evidence={"geojson": {"type": "FeatureCollection", "features": list(features)}, "numbers": {"people": 3}},
         )
         async with pool.connection() as conn:
             await conn.set_autocommit(True)

@@ -53,6 +53,34 @@ async def test_it_runs_and_its_result_is_there(client: Clients) -> None:
     assert [item["id"] for item in listed] == [number]
 
 
+async def test_its_evidence_is_shown_as_that_of_an_alert(client: Clients, pool: Pool) -> None:
+    """A round of the town, walked by a terminal of the lake: its line is not for the town's desk."""
+    walked = {"type": "Feature", "geometry": None, "properties": {"part": "walked", "device": "T1"}}
+    alert = {
+        "subject": "R 2026-11-22 08:00",
+        "zone": "market",
+        "area": "320118101000",
+        "first_seen": ORDER["since"],
+        "last_seen": ORDER["until"],
+        "lon": None,
+        "lat": None,
+        "score": 0.9,
+        "sentence": {"zh": "", "en": ""},
+        "evidence": {"geojson": {"type": "FeatureCollection", "features": [walked]}, "numbers": {}},
+    }
+    side = {"settings": {}, "clear_after": 300.0}
+    counts = {"present": 1, "proposed": 1, "kept": 1, "added": 0, "gone": 0}
+    result = {"detector": "route", "readings": 1, "counts": counts, "present": side, "proposed": side}
+    async with pool.connection() as conn:
+        number = await ask_backtest(conn, "route", {}, NOW - timedelta(hours=1), NOW, "op")
+        await end_backtest(conn, number, result={**result, "kept": [alert], "added": [], "gone": []})
+    for who, shown in (("operator", True), ("town_operator", False)):
+        answer = await client(who).get(f"/api/v1/backtests/{number}")
+        assert answer.status_code == 200, answer.text
+        (kept,) = answer.json()["result"]["kept"]
+        assert (kept["evidence"] is not None) is shown, who
+
+
 async def test_what_can_be_tried(client: Clients) -> None:
     rules = (await client("operator").get("/api/v1/backtests/thresholds")).json()
     sos = next(rule for rule in rules if rule["rule"] == "sos")

@@ -11,6 +11,7 @@ import pytest
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
+from alerts.rules import Rule
 from console.app import ConsoleServer
 
 Clients = Callable[[str | None], httpx.AsyncClient]
@@ -86,6 +87,27 @@ async def test_a_part_that_is_withdrawn_is_out_of_sight(client: Clients) -> None
     assert (await client("lake_police").get("/api/v1/cases")).json()["items"] == []
 
 
+async def test_a_unit_with_a_part_has_the_cases_alerts_until_it_is_withdrawn(
+    client: Clients, find: Callable[..., Awaitable[Any]]
+) -> None:
+    crowd = Rule("crowd", "聚集", "Crowd", "crowd", "medium", "crowd", live_within=1e9)
+    town = await find(rule=crowd, zone="market", subject="market")
+    case, fishery = {"id": town.case_id}, client("unit")
+
+    async def listed() -> list[int]:
+        return [alert["id"] for alert in (await fishery.get("/api/v1/alerts")).json()["items"]]
+
+    await take(client("operator"), case, "dispatch", terminal="T2")
+    await take(client("operator"), case, "whistle", note="联合处置", units=["fishery"])
+    assert await listed() == [town.id]
+    taken = (await fishery.post("/api/v1/alerts/acknowledge", json={"ids": [town.id]})).json()
+    assert [alert["acked_by"] for alert in taken["done"]] == ["unit"]
+    await take(client("operator"), case, "withdraw_part", note="不需要", unit="fishery")
+    assert await listed() == []
+    taken = (await fishery.post("/api/v1/alerts/acknowledge", json={"ids": [town.id]})).json()
+    assert (taken["done"], [one["id"] for one in taken["refused"]]) == ([], [town.id])
+
+
 async def test_an_extension_and_a_decline(client: Clients) -> None:
     case = await handling(client)
     asked = await take(client("unit"), case, "ask_extension", note="等设备", until="2wd")
@@ -109,7 +131,7 @@ async def test_an_extension_and_a_decline(client: Clients) -> None:
         ("ask_extension", {"note": "x", "until": "soon"}, 422, "wrong_value"),
         ("merge", {"note": "x", "into": 4711}, 404, "not_found"),
         ("merge", {"note": "x", "into": 0}, 422, "wrong_value"),
-        ("assign", {"unit": "a\x00"}, 422, "wrong_text"),
+        ("assign", {"unit": "a\x00"}, 422, "wrong_value"),
         ("dispatch", {"terminal": "a\x00"}, 422, "wrong_value"),
         ("feedback", {"note": "x", "resolution": "magic"}, 422, "wrong_value"),
         ("explain_overdue", {"note": "x"}, 409, "not_overdue"),

@@ -90,6 +90,32 @@ async def test_what_no_text_can_hold_is_refused_in_any_address(client: Clients, 
     assert answer.json()["error"]["code"] == "wrong_value"
 
 
+HOUR = "2026-06-01T08:00:00+08:00"
+
+
+@pytest.mark.parametrize(
+    ("path", "order", "names"),
+    [
+        ("reports/similar", {"category": "a\0", "lon": 118.88, "lat": 31.47}, "category"),
+        ("silences", {"subject": "T1\0", "reason": "x", "ends": HOUR}, "subject"),
+        ("maintenance", {"devices": ["T1\0"], "reason": "x", "starts": HOUR, "ends": HOUR}, "devices"),
+        ("cases/1/actions", {"action": "whistle", "version": 1, "tasks": {"police\0": "x"}}, "tasks"),
+        ("backtests", {"rule": "sos", "since": HOUR, "until": HOUR, "set": {"repeat\0": "1m"}}, "set"),
+    ],
+)
+async def test_what_no_text_can_hold_is_refused_in_any_order(
+    client: Clients, path: str, order: dict[str, Any], names: str
+) -> None:
+    error = check(await client("admin").post(f"/api/v1/{path}", json=order), 422, "wrong_value")
+    assert f"{names}：含有无法使用的字符" in error["zh"]
+    assert f"{names}: it holds a character that is not taken" in error["en"]
+
+
+async def test_a_password_may_hold_anything(client: Clients) -> None:
+    answer = await client(None).post("/api/v1/session", json={"name": "operator", "password": "a\0b"})
+    check(answer, 401, "wrong_password")
+
+
 async def test_every_answer_has_the_security_headers(client: Clients) -> None:
     for path in ("/", "/login", "/static/favicon.svg", "/healthz", "/api/v1/me"):
         headers = (await client("viewer").get(path)).headers

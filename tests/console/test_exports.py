@@ -15,6 +15,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from alerts.bundle_check import check_bundle
 from alerts.container import read_members
+from alerts.rules import Rule
 from store.evidence import verify_all
 from store.media import Media
 from store.signing import KeyFile
@@ -121,6 +122,19 @@ async def test_what_the_account_may_not_see_is_left_out_and_the_file_says_so(
     assert await fetch(pool, "SELECT device FROM looks") == [], "nobody looked"
     checked = check_bundle(io.BytesIO(answer.content), key.key().public_key())
     assert all("area is" in flaw.en for flaw in checked.flaws), "only what this test did behind the entries' back"
+
+
+async def test_evidence_that_shows_an_officer_of_another_area_is_left_out(
+    client: Clients, no_cases: None, find: Callable[..., Awaitable[Any]]
+) -> None:
+    """A planned round of the town, walked by a terminal of the lake."""
+    walked = {"type": "Feature", "geometry": None, "properties": {"part": "walked", "device": "T1"}}
+    rule = Rule("crowd", "聚集", "Crowd", "crowd", "medium", "crowd", live_within=1e9)
+    alert = await find(rule=rule, subject="R 2026-11-22 08:00", zone="market", features=[walked])
+    for who, left_out in (("operator", []), ("town_operator", [f"the evidence of alert {alert.id}"])):
+        told = json.loads(opened(await client(who).get(f"/api/v1/cases/{alert.case_id}/export?lang=en"))["case.json"])
+        assert [one["en"] for one in told["left_out"]] == left_out
+        assert bool(told["alerts"][0]["evidence"]) is not bool(left_out)
 
 
 async def test_what_is_no_case_of_ones_own_is_none(client: Clients, case: int) -> None:

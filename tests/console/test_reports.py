@@ -8,16 +8,21 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest.mock import AsyncMock
 from uuid import uuid4
 
 import httpx
+import psycopg
 import pytest
 from fastapi import FastAPI
 from PIL import Image
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
-from console.intake import Intake, tidy
+from alerts.case import Actor
+from console.intake import Intake, tidy, tidy_always
+from store.attachments import claim
+from store.cases import act
 from store.media import Media
 
 Clients = Callable[[str | None], httpx.AsyncClient]
@@ -138,6 +143,22 @@ async def test_a_grid_worker_follows_the_own_reports_and_adds_to_them(client: Cl
     assert [e["action"] for e in entries] == ["report", "note", "note"]
     assert entries[1]["data"]["attachments"][0]["sha256"] == photo
     assert (await grid.get(f"/api/v1/reports/{own['id']}")).json() == only_photo.json()
+
+
+async def test_a_unit_adds_to_its_own_report_also_where_the_case_is_another_units(client: Clients) -> None:
+    fishery, police = client("unit"), client("lake_police")
+    own = (await report(fishery, category="crowd", lon=118.95, lat=31.40))["report"]
+    assert (await client("operator").get(f"/api/v1/cases/{own['case_id']}")).json()["case"]["unit"] == "police"
+    path = f"/api/v1/reports/{own['id']}/notes"
+    added = await fishery.post(path, json={"note": "人更多了"}, headers=key())
+    assert added.status_code == 201, added.text
+    assert [note["note"] for note in added.json()["notes"]] == ["人更多了"]
+    entry = (await police.get(f"/api/v1/cases/{own['case_id']}")).json()["entries"][-1]
+    assert (entry["action"], entry["actor"]) == ("note", "unit")
+    assert refused(await police.post(path, json={"note": "x"}, headers=key())) == (404, "not_found")
+    action = {"action": "note", "version": 1, "note": "x"}
+    elsewhere = await fishery.post(f"/api/v1/cases/{own['case_id']}/actions", json=action)
+    assert refused(elsewhere) == (404, "not_found"), "the case itself stays the other unit's"
 
 
 async def test_a_grid_worker_sees_nothing_else(client: Clients) -> None:
@@ -287,6 +308,30 @@ async def test_a_picture_is_seen_by_who_may_see_its_case(client: Clients, media:
     assert media.read(photo) == answer.content
 
 
+async def test_a_picture_goes_with_its_report_into_another_units_case_and_back(client: Clients) -> None:
+    photo = await send(client("grid"), jpeg(7))
+    lake = (await report(client("grid"), attachments=[photo]))["report"]["case_id"]
+    town = (await report(client("operator"), category="crowd", lon=118.95, lat=31.40))["report"]["case_id"]
+    desk, path = client("admin"), f"/api/v1/attachments/{photo}"
+
+    async def act(action: str, **more: Any) -> None:
+        version = (await desk.get(f"/api/v1/cases/{lake}")).json()["case"]["version"]
+        order = {"action": action, "version": version, "note": "同一件事", **more}
+        answer = await desk.post(f"/api/v1/cases/{lake}/actions", json=order)
+        assert answer.status_code == 200, answer.text
+
+    for who in ("town_operator", "lake_police"):
+        assert (await client(who).get(path)).status_code == 404, who
+    await act("merge", into=town)
+    for who in ("town_operator", "lake_police", "lake_viewer"):
+        assert (await client(who).get(path)).status_code == 200, who
+    reporters = (await client("lake_police").get(f"/api/v1/cases/{town}/reporters")).json()["items"]
+    assert [picture["sha256"] for one in reporters for picture in one["attachments"]] == [photo]
+    await act("split")
+    for who in ("town_operator", "lake_police"):
+        assert (await client(who).get(path)).status_code == 404, who
+
+
 async def test_a_picture_that_was_changed_is_not_given_out(client: Clients, media: Media) -> None:
     photo = await send(client("grid"), jpeg(2))
     media.path(photo).write_bytes(jpeg(3))
@@ -335,6 +380,40 @@ async def test_what_is_no_longer_needed_is_cleared_away(client: Clients, pool: P
     found = await tidy(pool, Intake(media), datetime.now(UTC) + timedelta(days=31))
     assert found["answers"] >= 1 and found["pictures"] >= 1
     assert media.has(kept) and not media.has(idle)
+
+
+async def test_a_picture_that_is_being_attached_is_not_cleared_away(client: Clients, pool: Pool, media: Media) -> None:
+    photo = await send(client("operator"), jpeg(8))
+    case = (await report(client("operator")))["report"]["case_id"]
+    async with pool.connection() as conn:
+        cursor = await conn.execute("SELECT id FROM accounts WHERE name = 'operator'")
+        ((account,),) = await cursor.fetchall()
+        photos = await claim(conn, media, [photo], account)
+        await act(conn, case, "note", Actor("operator", "operator"), note="现场", photos=photos)
+        tidying = asyncio.create_task(tidy(pool, Intake(media), datetime.now(UTC) + timedelta(days=3)))
+        done, _ = await asyncio.wait([tidying], timeout=0.5)
+        assert not done, "it waits for the one who attaches"
+    await tidying
+    assert media.has(photo) and (await client("operator").get(f"/api/v1/attachments/{photo}")).status_code == 200
+
+
+async def test_tidying_goes_on_after_the_database_refused_once(
+    pool: Pool, media: Media, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds = asyncio.Event()
+
+    async def refused_once(*_: object) -> dict[str, int]:
+        if tidied.call_count > 1:
+            rounds.set()
+        raise psycopg.errors.ForeignKeyViolation
+
+    tidied = AsyncMock(side_effect=refused_once)
+    monkeypatch.setattr("console.intake.tidy", tidied)
+    monkeypatch.setattr("console.intake.TIDY_EVERY", 0.01)
+    tidying = asyncio.create_task(tidy_always(pool, Intake(media)))
+    async with asyncio.timeout(5):
+        await rounds.wait()
+    tidying.cancel()
 
 
 async def test_numbers_of_a_day_have_no_gap_after_refusals(client: Clients) -> None:

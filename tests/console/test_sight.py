@@ -100,6 +100,8 @@ async def items(client: httpx.AsyncClient, path: str, **params: Any) -> list[dic
 CROWD = Rule("crowd", "聚集", "Crowd", "crowd", "medium", "crowd", live_within=1e9)
 SOS = Rule("sos", "求助", "SOS", "sos", "high", "sos", open_case=False, live_within=1e9)
 
+ROUTE = Rule("route", "巡线", "Round", "route", "medium", "patrol", open_case=False, live_within=1e9)
+
 
 @pytest.mark.usefixtures("no_cases")
 async def test_lists_and_single_things(client: Clients, find: Find) -> None:
@@ -233,6 +235,26 @@ async def test_evidence_that_shows_an_officer_is_left_out(client: Clients, find:
             assert (answer.json()["evidence"] is not None) is shown, name
     camera = await find()
     assert (await client("viewer").get(f"/api/v1/alerts/{camera.id}")).json()["evidence"]["numbers"] == {"people": 3}
+
+
+@pytest.mark.usefixtures("no_cases")
+async def test_evidence_of_several_officers_is_for_who_may_see_them_all(client: Clients, find: Find) -> None:
+    """Its subject is no device: two terminals, a plan's window, a feed."""
+
+    async def shown(features: list[dict[str, Any]], subject: str, zone: str) -> set[str]:
+        drawn = [{"type": "Feature", "geometry": None, "properties": told} for told in features]
+        alert = await find(rule=ROUTE, subject=subject, zone=zone, features=drawn)
+        who = ("viewer", "operator", "admin", "town_operator", "lake_viewer", "lake_police")
+        answers = {name: await client(name).get(f"/api/v1/alerts/{alert.id}") for name in who}
+        return {name for name, answer in answers.items() if answer.json().get("evidence") is not None}
+
+    desk = {"operator", "admin"}
+    assert await shown([{"devices": "T1, T3"}], "T1+T3", "ban") == {*desk, "lake_police"}
+    assert await shown([{"device": "T2"}], "R 2026-11-22 08:00", "market") == {*desk, "town_operator"}
+    assert await shown([{"device": "T1"}, {"device": "T2"}], "feed:s", "market") == desk, "one of them is of the lake"
+    assert await shown([{"part": "planned"}, {"part": "walked"}], "R 2026-11-22 09:00", "ban") == desk, "whose?"
+    everybody = {*desk, "viewer", "lake_viewer", "lake_police"}
+    assert await shown([{"part": "planned"}], "R 2026-11-22 10:00", "ban") == everybody, "nobody was there"
 
 
 async def test_the_site_is_cut_to_the_area(client: Clients) -> None:

@@ -107,6 +107,8 @@ def test_a_round_cut_short_is_told_when_the_window_is_over() -> None:
     assert found.sentence.en == "Night round was not completed by 10 Jun 12:00: Zhang covered 67%, needed are 80%."
     parts = [f["properties"]["part"] for f in found.evidence["geojson"]["features"]]
     assert parts == ["planned", "walked", "covered"]
+    whose = [f["properties"].get("device") for f in found.evidence["geojson"]["features"]]
+    assert whose == [None, "T1", "T1"], "it says whose places they are"
     assert found.evidence["numbers"]["walked_m"] == pytest.approx(99 * 12, abs=5), "simplified at the corner"
 
 
