@@ -23,7 +23,7 @@ from devices.readings import SECOND, Fix
 from devices.site_folder import SiteFolder
 from server.mosquitto import Mosquitto
 from server.services import Services
-from simulators import Progress, WrongArgument, simulate
+from simulators import Progress, WrongArgument, publish, simulate
 from simulators.publish import Link
 from simulators.scenarios import UnknownScenario
 from simulators.wire import Message
@@ -224,10 +224,21 @@ async def test_while_the_broker_is_away_everything_is_kept_and_comes_as_arrays(
         assert max(b - a for a, b in pairwise(at)) < 5.2 * SECOND, f"{device.code} lost a fix"
 
 
-async def test_a_link_without_a_broker_stores_and_says_so_at_the_end(hamlet: SiteFolder) -> None:
+async def test_a_link_without_a_broker_stores_and_says_so_at_the_end(
+    hamlet: SiteFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    links: list[Link] = []
+
+    def link(*given: Any) -> Link:
+        links.append(Link(*given))
+        return links[-1]
+
+    monkeypatch.setattr(publish, "Link", link)
     with capture_logs() as logs:
         running = asyncio.create_task(simulate(hamlet, "mqtt://127.0.0.1:9", scenario="quiet", lead=60.0))
-        await asyncio.sleep(0.8)
+        while not (logs and links and len(links[0].outbox)):
+            assert not running.done()
+            await asyncio.sleep(0.01)
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
