@@ -6,11 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from playwright.async_api import Page, Route, expect
+from playwright.async_api import Page, expect
 
-from alerts.case import Actor
 from store.backtests import ask_backtest, end_backtest
-from store.casebook import act as note
 from store.casebook import get_case, list_cases
 
 pytestmark = pytest.mark.browser
@@ -65,107 +63,6 @@ async def test_a_case_calls_units_and_is_supervised(ground: Any, open_page: Any)
     assert case is not None
     assert (case.supervision, case.extension_asked) == (1, None)
     assert desk.complaints == []
-
-
-async def test_what_is_begun_stays_while_the_case_changes(ground: Any, open_page: Any) -> None:
-    case_id = await ground.alert()
-    desk = await open_page()
-    page = desk.page
-    await desk.log_in()
-    await page.goto(f"{ground.address}/#/case/{case_id}")
-    await act(page, "whistle")
-    await page.check("input[name='units.police']")
-    await page.fill("input[name='task.police']", "half a sentence")
-    await page.locator("h2").first.click()
-    async with ground.pool.connection() as conn:
-        await note(conn, case_id, "note", Actor("rival", "admin"), note="meanwhile")
-    await expect(page.locator(".story li")).to_have_count(2)
-    await expect(page.locator("input[name='units.police']")).to_be_checked()
-    await expect(page.locator("input[name='task.police']")).to_have_value("half a sentence")
-
-
-async def test_nobody_is_interrupted_while_writing(ground: Any, open_page: Any) -> None:
-    """The field that is being written in stays, with its caret, and is sent with the case as it is now."""
-    case_id = await ground.alert()
-    desk = await open_page()
-    page = desk.page
-    await desk.log_in()
-    await page.goto(f"{ground.address}/#/case/{case_id}")
-    await act(page, "whistle")
-    await page.check("input[name='units.police']")
-    await page.click("input[name='task.police']")
-    await page.keyboard.type("half a ")
-    async with ground.pool.connection() as conn:
-        await note(conn, case_id, "note", Actor("rival", "admin"), note="meanwhile")
-    await expect(page.locator(".story li")).to_have_count(2)
-    await page.keyboard.type("sentence")
-    await expect(page.locator("input[name='task.police']")).to_have_value("half a sentence")
-    await page.fill("textarea[name=note]", "a crowd gathers")
-    await page.click("#action-send")
-    await expect(page.locator("#case-parts [data-unit=police]")).to_contain_text("half a sentence")
-    assert desk.complaints == []
-
-
-async def test_a_late_answer_leaves_what_was_begun_meanwhile(ground: Any, open_page: Any) -> None:
-    case_id = await ground.alert()
-    desk = await open_page()
-    page = desk.page
-    await desk.log_in()
-    await page.goto(f"{ground.address}/#/case/{case_id}")
-    held: list[tuple[Route, Any]] = []
-
-    async def hold(route: Route) -> None:
-        held.append((route, await route.fetch()))
-
-    async def taken() -> bool:
-        return bool(held)
-
-    await page.route("**/actions", hold, times=1)
-    await act(page, "note")
-    await page.fill("textarea[name=note]", "on a slow line")
-    await page.click("#action-send")
-    await desk.until(taken, "the note written")
-    await act(page, "whistle")
-    await page.check("input[name='units.police']")
-    await page.click("input[name='task.police']")
-    await page.keyboard.type("half a ")
-    ((slow, answer),) = held
-    await slow.fulfill(response=answer)
-    await expect(page.locator("#toasts")).to_contain_text("Note")
-    await page.keyboard.type("sentence")
-    await page.locator("h2").first.click()
-    async with ground.pool.connection() as conn:
-        await note(conn, case_id, "note", Actor("rival", "admin"), note="meanwhile")
-    await expect(page.locator(".story")).to_contain_text("meanwhile")
-    await expect(page.locator("input[name='task.police']")).to_have_value("half a sentence")
-    assert desk.complaints == []
-
-
-async def test_a_case_that_cannot_be_read_again_stays(ground: Any, open_page: Any) -> None:
-    """It says so, until it can; what is being written stays under one's hands."""
-    case_id = await ground.alert()
-    desk = await open_page()
-    page = desk.page
-    await desk.log_in()
-    await page.goto(f"{ground.address}/#/case/{case_id}")
-    await act(page, "note")
-    await page.keyboard.type("half a ")
-    trouble = page.locator("#case-panel > .note.bad")
-
-    async def refuse(route: Route) -> None:
-        await route.fulfill(status=502, body="no upstream")
-
-    await page.route(f"**/cases/{case_id}", refuse, times=1)
-    async with ground.pool.connection() as conn:
-        await note(conn, case_id, "note", Actor("rival", "admin"), note="meanwhile")
-    await expect(trouble).to_contain_text("502")
-    await page.keyboard.type("sentence")
-    await expect(page.locator("textarea[name=note]")).to_have_value("half a sentence")
-    await trouble.locator("button").click()
-    await expect(page.locator(".story")).to_contain_text("meanwhile")
-    await expect(trouble).to_have_count(0)
-    await expect(page.locator("textarea[name=note]")).to_have_value("half a sentence")
-    assert [found for found in desk.complaints if "502" not in found] == []
 
 
 async def test_two_reports_become_one_case_and_two_again(ground: Any, open_page: Any) -> None:
