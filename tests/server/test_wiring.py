@@ -46,6 +46,42 @@ asyncio.run(main())
 """
 
 
+AT_THE_END = """
+import ctypes, threading
+from server.wiring import keep_one_heap
+
+def resident_mb():
+    return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * resource.getpagesize() / 1e6
+
+if %s:
+    keep_one_heap()
+bytes(20_000_000)  # once this was freed, the C library keeps as much at the end of a heap
+before, done, over = resident_mb(), threading.Event(), threading.Event()
+
+def take():
+    taken = [b"x" * (100_000 + n) for n in range(300)]
+    del taken
+    done.set()
+    over.wait()
+
+thread = threading.Thread(target=take)
+thread.start()
+done.wait()
+ctypes.CDLL(None).malloc_trim(0)
+print(resident_mb() - before)
+over.set()
+"""
+
+
+@pytest.mark.parametrize(("one_heap", "least", "most"), [(True, -99.0, 8.0), (False, 12.0, 99.0)])
+def test_what_a_thread_took_for_a_moment_goes_back_to_the_system(one_heap: bool, least: float, most: float) -> None:
+    """All of it from one heap; from a heap of the thread's own the end stays, or this test shows nothing."""
+    code = "import resource\nfrom pathlib import Path" + AT_THE_END % one_heap
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert least < float(done.stdout) < most
+
+
 def test_freed_memory_between_what_lives_on_goes_back_to_the_system() -> None:
     """In a process of its own: where others have left gaps, what lives on lies in those."""
     done = subprocess.run([sys.executable, "-c", IN_A_NEW_PROCESS], capture_output=True, text=True, timeout=60)
