@@ -65,6 +65,7 @@ class Link:
         self.outbox = Outbox()
         self.connected = False
         self.published = 0
+        self.tried = asyncio.Event()  # the first attempt to connect has ended, well or badly
         self._work, self._room = asyncio.Event(), asyncio.Event()
 
     def hand_over(self, messages: Sequence[Message]) -> None:
@@ -103,6 +104,7 @@ class Link:
                         await self._talk(client)
                 except* aiomqtt.MqttError as errors:
                     log.warning("simulator_disconnected", error=str(errors.exceptions[0]), again_in=pause)
+                    self.tried.set()
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, 10.0)
         finally:
@@ -116,6 +118,7 @@ class Link:
             for first in range(0, len(self._commands), 200):
                 await client.subscribe([(topic, 1) for topic in self._commands[first : first + 200]])
             self.connected = True
+            self.tried.set()
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._listen(client))
                 for _ in range(WINDOW):
@@ -172,8 +175,9 @@ async def simulate(
     """Let a site's devices live and publish over MQTT, and obey the commands they get.
 
     World time begins ``lead`` seconds before now and runs at ``speed`` until it has caught up with the wall clock, then
-    with it; so nothing ever lies in the future, and ``lead`` = ``duration`` is a mere back-fill. While the broker is
-    away everything is stored and sent afterwards. At the end, or when cancelled, every device says that it is offline.
+    with it; so nothing ever lies in the future, and ``lead`` = ``duration`` is a mere back-fill. It begins when the
+    broker has answered or cannot be reached; while it is away everything is stored, to be sent afterwards. At the end,
+    or when cancelled, every device says that it is offline.
 
     Args:
         scenario: a name in :data:`simulators.scenarios.SCENARIOS`.
@@ -201,6 +205,7 @@ async def simulate(
     async with asyncio.TaskGroup() as tasks:
         connection = tasks.create_task(link.run(), name="simulator link")
         try:
+            await link.tried.wait()  # a broker slow to answer is not away: nothing is stored for its sake
             await _live(world, link, labels, speed, duration, report)
         finally:
             if not connection.done():

@@ -18,6 +18,7 @@ import aiomqtt
 import pytest
 from structlog.testing import capture_logs
 
+from benchmarks.wire import Wire
 from devices.codecs.patrolgrid import PatrolGridCodec
 from devices.readings import SECOND, Fix
 from devices.site_folder import SiteFolder
@@ -72,14 +73,19 @@ async def test_a_back_fill_is_the_worlds_own_stream_and_quick(
     shijiu: SiteFolder, mqtt_url: str, tmp_path: Path
 ) -> None:
     seen: list[Progress] = []
+    slow = Wire(mqtt_url)  # a broker that takes its time to answer is not one that is away
+    await slow.mend()
+    slow.hold()
     async with _heard(mqtt_url) as heard:
         began = time.monotonic()
+        asyncio.get_running_loop().call_later(0.5, slow.release)
         await simulate(
-            shijiu, mqtt_url, seed=4, speed=1e6, lead=600.0, duration=600.0, truth=tmp_path / "truth.jsonl",
+            shijiu, slow.url, seed=4, speed=1e6, lead=600.0, duration=600.0, truth=tmp_path / "truth.jsonl",
             on_progress=seen.append,
         )  # fmt: skip
         took = time.monotonic() - began
         await _until(lambda: len(heard) >= seen[-1].published)
+    await slow.cut()
     # The same world again, from the start that the last farewell gives away.
     farewell = [json.loads(m.payload) for m in heard if m.topic.value.endswith("/status")][-1]
     world = World(shijiu, "demo", 4, round(farewell["t"] * SECOND) - 600 * SECOND)
