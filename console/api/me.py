@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 
+import psycopg
 import structlog
 from fastapi import APIRouter, Request, Response
+from psycopg_pool import PoolTimeout
 
 from alerts.case import Refused
 from console.api.refusals import LOGGED_IN, refusals, refused
@@ -42,6 +44,9 @@ async def begin(order: LogIn, request: Request, response: Response, desk: TheDes
     except LogInRefused as refusal:
         log.warning("log_in_refused", address=address, name=order.name, code=refusal.code)
         raise _log_in_problem(refusal, 401) from refusal
+    except (psycopg.OperationalError, PoolTimeout):
+        desk.failures.give_back(address)  # an outage is nobody's guess
+        raise
     desk.failures.give_back(address)
     if account is None:  # shut out in this very moment
         raise Problem(401, "wrong_password", "用户名或密码不正确", "The name or the password is wrong")

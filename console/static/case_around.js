@@ -10,7 +10,7 @@ import { mayDo } from "./roles.js";
 const PARTS = ["reporters", "letters", "similar", "history"];
 const ENDED = ["closed", "void", "merged"];
 
-let around = null; // {id, version, reporters, letters, similar, history, error} of the case that is shown
+let around = null; // {id, state, reporters, letters, similar, history, error} of the case that is shown
 let open = new Set(); // which of the folded sections somebody has opened
 
 export function forgetAround() {
@@ -18,13 +18,15 @@ export function forgetAround() {
   open = new Set();
 }
 
-/** Read it for this version of the case, and call `changed` when it is there. */
-export async function loadAround(found, changed) {
-  if (around?.id === found.id && around.version === found.version) return;
-  const asked = { ...(around?.id === found.id ? around : {}), id: found.id, version: found.version };
+/** Read it for this state of the case, and call `changed` when it is there. */
+export async function loadAround(detail, changed) {
+  const { id, version } = detail.case;
+  const state = `${version}/${detail.entries.length}`; // a further report or a merged case is an entry without a version
+  if (around?.id === id && around.state === state) return;
+  const asked = { ...(around?.id === id ? around : {}), id, state };
   around = asked;
   try {
-    const answers = await Promise.all(PARTS.map((part) => get(`/cases/${found.id}/${part}`)));
+    const answers = await Promise.all(PARTS.map((part) => get(`/cases/${id}/${part}`)));
     PARTS.forEach((part, n) => {
       asked[part] = answers[n];
     });
@@ -33,8 +35,8 @@ export async function loadAround(found, changed) {
     if (error.zh === undefined) throw error;
     asked.error = error;
     asked.again = async () => {
-      asked.version = null;
-      await loadAround(found, changed);
+      asked.state = null;
+      await loadAround(detail, changed);
     };
   }
   if (around === asked) changed();

@@ -81,7 +81,7 @@ function shown(found, first = false) {
   if (!detail || !overtaken(found, detail)) detail = found;
   trouble = null;
   renderSoon();
-  loadAround(detail.case, renderSoon);
+  loadAround(detail, renderSoon);
   if (first) lookAt();
 }
 

@@ -88,7 +88,16 @@ async def test_two_reports_become_one_case_and_two_again(ground: Any, open_page:
     await desk.case_is("merged")
     await page.click("#case-standing a")
     await expect(page.locator(".case-head")).to_contain_text(kept_number)
-    await expect(page.locator("#case-reporters")).to_contain_text("Merged into this one")
+    reporters = page.locator("#case-reporters")
+    await expect(reporters).to_contain_text("Merged into this one")
+    await page.evaluate(  # somebody else reports it, while the page is open
+        """(same) => fetch("/api/v1/reports", { method: "POST",
+          headers: { "Content-Type": "application/json", "Idempotency-Key": crypto.randomUUID() },
+          body: JSON.stringify({ category: "environment", note: "it smells", lon: 118.88, lat: 31.47,
+            same_as: same }) })""",
+        kept,
+    )
+    await expect(reporters).to_contain_text("it smells")
     await page.goto(f"{ground.address}/#/case/{merged}")
     await act(page, "split")
     await page.fill("textarea[name=note]", "two heaps after all")
