@@ -1,4 +1,4 @@
-"""What a message costs the worker at 100,000 terminals against 1,000, and what memory the terminals take.
+"""What a message costs worker and database at 100,000 terminals against 1,000, and what memory the terminals take.
 
     python -m benchmarks.growth [--repeats 9]
 
@@ -22,7 +22,7 @@ from typing import Any, Final
 from rich.console import Console
 
 from benchmarks.ground import SHARE, Ground, prepared
-from benchmarks.processes import Worker, cpu, memory, python, said
+from benchmarks.processes import Worker, cpu, cpu_of_family, memory, python, said
 
 FEW, MANY = 1_000, 100_000
 RATE: Final = 10_000.0  # messages a second
@@ -37,7 +37,20 @@ class Side:
     ground: Ground
     worker: Worker
     stored: int = 0
-    costs: list[float] = field(default_factory=list)  # CPU s per 100k messages
+    costs: list[tuple[float, float]] = field(default_factory=list)  # CPU s per 100k messages: of worker, of database
+
+    @property
+    def worker_cpu(self) -> list[float]:
+        """Of each turn."""
+        return [worker for worker, _ in self.costs]
+
+    @property
+    def both_cpu(self) -> list[float]:
+        """Of each turn, worker and database."""
+        return [worker + database for worker, database in self.costs]
+
+    def _used(self) -> tuple[float, float]:
+        return cpu(self.worker.pid), cpu_of_family(self.ground.database_pid)
 
     def turn(self, messages: int) -> None:
         """Send, wait until all is stored and seen by the detectors, and note the cost."""
@@ -45,12 +58,13 @@ class Side:
         words = ["--count", messages, "--terminals", self.terminals, "--share", SHARE, "--rate", RATE, "--since", since]
         loading = python("benchmarks.load", self.ground.mqtt_url, *words)
         time.sleep(max(0.0, since - 0.5 - time.time()))
-        before = cpu(self.worker.pid)
+        before = self._used()
         said(loading, 120.0)
         self.stored += messages
         self.worker.wait_for(self.stored, 120.0)
-        time.sleep(1.0)
-        self.costs.append((cpu(self.worker.pid) - before) / messages * 1e5)
+        self.worker.wait_until_idle(60.0)
+        worker, database = ((now - then) / messages * 1e5 for now, then in zip(self._used(), before, strict=True))
+        self.costs.append((worker, database))
 
 
 def growth(repeats: int = 9, messages: int = 100_000, data_dir: Path = Path(".patrolgrid/bench")) -> dict[str, Any]:
@@ -66,16 +80,24 @@ def growth(repeats: int = 9, messages: int = 100_000, data_dir: Path = Path(".pa
                 few.costs.clear()
                 many.costs.clear()
             else:
-                say.print(f"turn {number}: {few.costs[-1]:.2f} and {many.costs[-1]:.2f} CPU s per 100,000 messages")
+                costs = (f"{worker:.2f} + {database:.2f}" for worker, database in (few.costs[-1], many.costs[-1]))
+                say.print(f"turn {number}: {' and '.join(costs)} CPU s per 100,000 messages, worker + database")
         more = memory(many.worker.pid)["now"] - memory(few.worker.pid)["now"]
         return {
-            "worker_cpu_s_per_100k_at_1000": median(few.costs),
-            "worker_cpu_s_per_100k_at_100000": median(many.costs),
-            "worker_cpu_growth": median(large / small for small, large in zip(few.costs, many.costs, strict=True)),
+            "worker_cpu_s_per_100k_at_1000": median(few.worker_cpu),
+            "worker_cpu_s_per_100k_at_100000": median(many.worker_cpu),
+            "worker_cpu_growth": _grown(few.worker_cpu, many.worker_cpu),
+            "worker_database_cpu_s_per_100k_at_1000": median(few.both_cpu),
+            "worker_database_cpu_s_per_100k_at_100000": median(many.both_cpu),
+            "worker_database_cpu_growth": _grown(few.both_cpu, many.both_cpu),
             "worker_mb_at_1000": memory(few.worker.pid)["now"],
             "worker_mb_at_100000": memory(many.worker.pid)["now"],
             "worker_mb_per_10000_terminals": more / (MANY - FEW) * 1e4,
         }
+
+
+def _grown(few: list[float], many: list[float]) -> float:
+    return median(large / small for small, large in zip(few, many, strict=True))
 
 
 def _side(stack: ExitStack, folder: Path, terminals: int) -> Side:

@@ -9,7 +9,8 @@ say how many rows there were. It needs about 160 bytes of disk for a row and dro
 
 *Queries* go through the product's own functions in ``store``. Cold is after a restart of PostgreSQL with its files
 put out of the system's cache, each time another terminal; warm is the same question again. *Inserting* takes turns: a
-batch of 10,000 rows into the full table, then one into a table of a fresh database on the same server.
+batch of 10,000 rows into the full table, at the end of the day that is full, then one into a table of a fresh database
+on the same server.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ EVERY: Final = 5  # seconds between fixes
 DAYS: Final = 30
 DAY: Final = timedelta(days=1)
 TODAY: Final = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-TURNS, BATCH = 60, 10_000
+TURNS, WARM_UP, BATCH = 60, 3, 10_000
 say = Console(stderr=True)
 
 # Row i of a stretch: batches of two rounds of all terminals, sorted by terminal. They walk about in a county.
@@ -238,11 +239,13 @@ async def _queries(history: History) -> dict[str, Any]:
 
 
 def batch(ids: Sequence[int], number: int) -> Rows:
-    """The next batch of fixes of today, of 2,000 terminals five each."""
+    """The next batch of fixes from yesterday's last seconds, of 2,000 terminals five each: newer than what is there,
+    and among all rows of that day, as in the evening of a day."""
     each = max(1, BATCH // len(ids))
+    apart = EVERY * SECOND // ((TURNS + WARM_UP) * each + 1)
     made = np.zeros(each * len(ids), FIX)
     made["device"] = np.repeat(np.array(ids), each)
-    made["at"] = micros(TODAY) + (number * each + np.tile(np.arange(each), len(ids))) * EVERY * SECOND
+    made["at"] = micros(TODAY) - EVERY * SECOND + (number * each + np.tile(np.arange(each), len(ids)) + 1) * apart
     made["received"], made["lon"], made["lat"] = made["at"], 118.8 + made["device"] * 1e-4, 31.4
     return made
 
@@ -251,14 +254,14 @@ async def _inserts(history: History, empty: str) -> dict[str, Any]:
     spent: dict[str, list[tuple[float, float]]] = {"full": [], "empty": []}
     async with _connected(history.url) as full, _connected(empty) as fresh:
         sides = {"full": full, "empty": fresh}
-        for number in range(TURNS + 3):
+        for number in range(TURNS + WARM_UP):
             fixes = batch(history.ids, number)
             for name, conn in sides.items():
                 pid = conn.info.backend_pid
                 begun, used = time.perf_counter(), cpu(pid)
                 await write_batch(conn, fixes, rows(SIGHTING), rows(SAMPLE))
                 await conn.commit()
-                if number >= 3:
+                if number >= WARM_UP:
                     spent[name].append((time.perf_counter() - begun, cpu(pid) - used))
     wall = {name: BATCH / median(seconds for seconds, _ in costs) for name, costs in spent.items()}
     used = {name: sum(seconds for _, seconds in costs) / len(costs) / BATCH * 1e6 for name, costs in spent.items()}

@@ -43,7 +43,7 @@ def fix(t: float, terminal: int) -> bytes:
 
 def frames(given: argparse.Namespace, since: float) -> list[bytes]:
     """All frames, terminal after terminal and round after round; times are unique for each device."""
-    topics = [f"{given.prefix}/v1/{given.share}/{code(n)}/fix" for n in range(given.terminals)]
+    topics = [f"{given.root}/v1/{given.share}/{code(n)}/fix" for n in range(given.terminals)]
     made = []
     for i in range(given.count):
         terminal, number = i % given.terminals, i // given.terminals
@@ -119,7 +119,7 @@ def main() -> None:
     words.add_argument("--count", type=int, required=True)
     words.add_argument("--terminals", type=int, default=4000)
     words.add_argument("--share", required=True)
-    words.add_argument("--prefix", default="pg", help="what topics begin with")
+    words.add_argument("--root", default="pg", help="what topics begin with")
     words.add_argument("--since", type=float, default=0.0, help="event time of the first fix; paced: the start")
     words.add_argument("--step", type=float, default=10.0, help="seconds between fixes of one terminal")
     words.add_argument("--array", type=int, default=0, help="fixes of one message; 0: a single object")

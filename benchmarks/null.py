@@ -1,6 +1,6 @@
-"""A subscriber that only counts and acknowledges, a process of its own: with our reader, or with paho-mqtt.
+"""A subscriber that only counts and acknowledges, a process of its own: with our reader, or with a library.
 
-python -m benchmarks.null URL COUNT [own|paho]
+python -m benchmarks.null URL COUNT [own|paho|mqttium]
 
 It prints "ready" once subscribed, then one JSON line: when the first and the last message came and its CPU seconds.
 """
@@ -24,14 +24,19 @@ from devices.codecs import subscriptions
 from ingest import packets
 from ingest.listener import Listener
 
-PREFIX = "nobody"
-"""Begins the topics that this one hears and the worker does not, so that both can take turns on one broker."""
-FILTERS = [f"{PREFIX}/{f.partition('/')[2]}" for f in subscriptions()]
 ACK_AT = 500  # messages, as a batch would; paho's acknowledgements go out one by one anyway
 
 
-def _say(first: float, cpu: float, messages: int) -> None:
-    last = time.time()
+def aside(root: str) -> str:
+    """For the first level of the worker's topics, another that is as long and as easy to match: so both can take turns
+    on one broker."""
+    return root[::-1]
+
+
+FILTERS = [f"{aside(root)}/{rest}" for root, _, rest in (f.partition("/") for f in subscriptions())]
+
+
+def _say(first: float, last: float, cpu: float, messages: int) -> None:
     print(json.dumps({"messages": messages, "first": first, "last": last, "cpu": time.process_time() - cpu}))
 
 
@@ -47,7 +52,7 @@ async def own(url: str, count: int) -> None:
             first = first or messages[0].received / 1e6
             got += len(messages)
             await listener.ack(messages)
-        _say(first, cpu, got)
+        _say(first, messages[-1].received / 1e6, cpu, got)
 
 
 def paho(url: str, count: int) -> None:
@@ -75,8 +80,34 @@ def paho(url: str, count: int) -> None:
     cpu = time.process_time()
     while state["got"] < count:
         client.loop(1.0)
-    _say(state["first"], cpu, int(state["got"]))
+    _say(state["first"], time.time(), cpu, int(state["got"]))
     client.disconnect()
+
+
+async def mqttium(url: str, count: int) -> None:
+    """mqttium with manual acknowledgement. It is no dependency of ours: ``pip install mqttium==1.2.1`` before."""
+    from mqttium.api import AsyncClient  # only who compares has it
+
+    parts = urlsplit(url)
+    client = AsyncClient("bench-mqttium", clean_start=False, manual_ack=True)
+    await client.connect(parts.hostname, parts.port)
+    for topics in FILTERS:
+        await client.subscribe(topics, qos=1)
+    print("ready", flush=True)
+    waiting: list[Any] = []
+    got, first, cpu = 0, 0.0, time.process_time()
+    async for message in client.messages():
+        first = first or time.time()
+        got += 1
+        waiting.append(message)
+        if len(waiting) >= ACK_AT or got >= count:
+            for one in waiting:
+                await client.ack(one)
+            waiting.clear()
+        if got >= count:
+            break
+    _say(first, time.time(), cpu, got)
+    await client.disconnect()
 
 
 def forget(url: str, client_id: str) -> None:
@@ -94,6 +125,8 @@ def main() -> None:
     url, count, which = sys.argv[1], int(sys.argv[2]), (sys.argv[3:] or ["own"])[0]
     if which == "paho":
         paho(url, count)
+    elif which == "mqttium":
+        asyncio.run(mqttium(url, count))  # it does not run on uvloop
     else:
         uvloop.run(own(url, count))
     forget(url, f"bench-{which}")

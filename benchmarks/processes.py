@@ -145,6 +145,18 @@ class Worker:
                 raise RuntimeError(f"only {stored} of {fixes} fixes after {timeout:.0f} s")
             time.sleep(0.5)  # each look costs the worker some milliseconds
 
+    def wait_until_idle(self, timeout: float) -> None:
+        """Until it takes less than a tenth of a processor: its detectors have seen what is stored."""
+        deadline, before = time.monotonic() + timeout, cpu(self.pid)
+        while True:
+            time.sleep(1.0)
+            now = cpu(self.pid)
+            taken, before = now - before, now
+            if taken < 0.1:
+                return
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"the worker still took {taken:.2f} CPU s a second after {timeout:.0f} s")
+
     def stop(self) -> None:
         """End it in order."""
         if self._process is not None and self._process.poll() is None:

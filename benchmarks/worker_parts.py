@@ -13,7 +13,7 @@ from rich.console import Console
 
 from benchmarks.alarms import cry
 from benchmarks.ground import SHARE, Ground
-from benchmarks.null import PREFIX
+from benchmarks.null import aside
 from benchmarks.processes import Worker, cpu, cpu_of_family, memory, python, said, touch_memory
 
 HOUR: Final = 3600.0
@@ -21,6 +21,7 @@ ARRAY: Final = 60  # fixes of one store-and-forward message
 ROUND: Final = 120.0  # seconds of event time that a flood spans: a quarter of an hour ago, none of it late
 PACED: Final = 10_000  # messages a second
 CALL_EVERY: Final = 0.2  # seconds between calls for help
+LONE: Final = 40  # messages that come alone
 
 FALSE_ALERTS: Final = "SELECT count(*) FROM alerts WHERE kind <> 'sos'"
 
@@ -72,7 +73,7 @@ class Bench:
         }
         before = {name: read() for name, read in measure.items()}
         result = work()
-        time.sleep(1.0)  # the detectors are a few batches behind the commits
+        self.worker.wait_until_idle(self.sizes.timeout)  # the detectors are some batches behind the commits
         return result, {name: (read() - before[name]) / messages * 1e5 for name, read in measure.items()}
 
     def committed(self, since: float, until: float) -> tuple[int, float, float]:
@@ -106,7 +107,7 @@ def null_subscriber(bench: Bench, which: str, since: float) -> dict[str, float]:
         subscriber.kill()
         raise RuntimeError("the null subscriber did not subscribe")
     before = cpu(bench.ground.broker_pid)
-    loaded = said(bench.load(count, since=since, step=10, prefix=PREFIX), bench.sizes.timeout)
+    loaded = said(bench.load(count, since=since, step=10, root=aside("pg")), bench.sizes.timeout)
     heard = said(subscriber, bench.sizes.timeout)
     broker = cpu(bench.ground.broker_pid) - before
     costs = {"null": heard["cpu"], "null_broker": broker}
@@ -216,6 +217,12 @@ def latency(bench: Bench) -> None:
 
     since, costs = bench.costs(work, count)
     bench.figures |= {f"paced_{name}_cpu_s_per_100k": value for name, value in costs.items()}
+    p50, p99 = _until_commit(bench, since, count)
+    bench.figures |= {"publish_to_commit_p50_ms": p50, "publish_to_commit_p99_ms": p99}
+
+
+def _until_commit(bench: Bench, since: float, count: int) -> tuple[float, float]:
+    """p50 and p99 (ms) of the fixes from ``since`` on, whose event time is when their sending was due."""
     row = bench.ground.ask(
         """SELECT count(*), percentile_cont(ARRAY[0.5, 0.99]) WITHIN GROUP (
                       ORDER BY extract(epoch FROM pg_xact_commit_timestamp(xmin) - at))
@@ -223,7 +230,15 @@ def latency(bench: Bench) -> None:
         since - 0.001,
     )
     bench.check(row[0], count)
-    bench.figures["publish_to_commit_p50_ms"], bench.figures["publish_to_commit_p99_ms"] = (v * 1e3 for v in row[1])
+    p50, p99 = row[1]
+    return p50 * 1e3, p99 * 1e3
+
+
+def lone(bench: Bench) -> None:
+    """From publish to commit of a message that comes alone, four a second."""
+    since = float(said(bench.load(LONE, rate=4.0), bench.sizes.timeout)["began"])
+    bench.wait_for(LONE)
+    bench.figures |= {"lone_to_commit_p50_ms": _until_commit(bench, since, LONE)[0]}
 
 
 def sos(bench: Bench) -> None:
@@ -239,14 +254,14 @@ def sos(bench: Bench) -> None:
     bench.figures["sos_to_sse_p99_ms"] = took[min(calls - 1, int(calls * 0.99))] * 1e3
 
 
-PARTS: Final = {part.__name__: part for part in (single_fixes, arrays, latency, sos, backlog)}
+PARTS: Final = {part.__name__: part for part in (single_fixes, arrays, latency, lone, sos, backlog)}
 
 
-def run(bench: Bench, parts: Sequence[str], *, with_paho: bool) -> dict[str, Any]:
-    """These parts, one after the other."""
-    if with_paho:
-        say.print("a subscriber that only counts, with paho-mqtt")
-        bench.figures |= null_subscriber(bench, "paho", bench.began - 6 * HOUR)
+def run(bench: Bench, parts: Sequence[str], libraries: Sequence[str]) -> dict[str, Any]:
+    """A subscriber that only counts with each of these libraries, then these parts, one after the other."""
+    for library in libraries:
+        say.print(f"a subscriber that only counts, with {library}")
+        bench.figures |= null_subscriber(bench, library, bench.began - 6 * HOUR)
     bench.worker.start()
     try:
         bench.worker.wait_until_ready()
