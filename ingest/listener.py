@@ -223,6 +223,9 @@ class Listener:
                 refused = await session.subscribe(filters)
                 if refused:
                     log.error("mqtt_subscription_refused", filters=refused)
+                else:  # from here on the broker keeps for us what comes, so it is told before anything else
+                    before = set(filters if self._subscribed is None else self._subscribed[0])
+                    log.info("mqtt_subscribed", filters=len(filters), new=[f for f in filters if f not in before])
                 if without:
                     await session.unsubscribe(without)
                 self._subscribed = wanted
