@@ -27,7 +27,8 @@ from devices.readings import FIX, SECOND, Rows
 from devices.registry import Device, Registry
 from devices.site import Site, Zone
 
-SIDE: Final = 150  # cells of the tiling to a side: 22,500 zones
+SIDE: Final = 150  # cells of the tiling to a side
+CUT: Final = 100  # cells that are cut in two, which makes 22,600 zones
 COMPLEX: Final = 400
 CORNERS: Final = 2_000
 WEST, SOUTH, WIDE, HIGH = 118.5, 31.2, 0.63, 0.54  # degrees: about 60 km each way
@@ -43,8 +44,10 @@ def zones() -> list[Zone]:
     x = WEST + (x + draw.uniform(-0.3, 0.3, x.shape)) * WIDE / SIDE
     y = SOUTH + (y + draw.uniform(-0.3, 0.3, y.shape)) * HIGH / SIDE
     corners = np.stack([x, y], axis=2)
-    rings = np.stack([corners[:-1, :-1], corners[:-1, 1:], corners[1:, 1:], corners[1:, :-1]], axis=2)
-    cells: list[Any] = list(np.asarray(shapely.polygons(rings.reshape(-1, 4, 2))))
+    rings = np.stack([corners[:-1, :-1], corners[:-1, 1:], corners[1:, 1:], corners[1:, :-1]], axis=2).reshape(-1, 4, 2)
+    west, east = rings[:CUT].copy(), rings[:CUT].copy()
+    west[:, 1:3] = east[:, [0, 3]] = (rings[:CUT, [0, 3]] + rings[:CUT, [1, 2]]) / 2
+    cells: list[Any] = list(np.asarray(shapely.polygons(np.concatenate([west, east, rings[CUT:]]))))
     turn = np.linspace(0, 2 * np.pi, CORNERS, endpoint=False)
     lakes = []
     for _ in range(COMPLEX):

@@ -53,8 +53,9 @@ MOST_HELD: Final = 64 << 20
 class Listener:
     """The worker's session. ``client_id`` names it at the broker, so it must be the worker's own and stay the same.
 
-    Bounds: a session has at most 65,535 packet ids in flight, so at most so many messages at QoS 1 wait unacknowledged;
-    and at most :data:`MOST_HELD` bytes (messages at QoS 0 included) are held before reading stops.
+    Bounds: at most :data:`MOST_HELD` bytes (messages at QoS 0 included) are held before reading stops. What is not
+    acknowledged is that and the batches that were taken, however many messages it is: Mosquitto, which we have set no
+    limit in flight, gives packet ids again beyond 65,535.
 
     Attributes:
         connected: whether the session is up and all subscriptions are granted.
@@ -223,6 +224,9 @@ class Listener:
                 refused = await session.subscribe(filters)
                 if refused:
                     log.error("mqtt_subscription_refused", filters=refused)
+                else:  # from here on the broker keeps for us what comes, so it is told before anything else
+                    before = set(filters if self._subscribed is None else self._subscribed[0])
+                    log.info("mqtt_subscribed", filters=len(filters), new=[f for f in filters if f not in before])
                 if without:
                     await session.unsubscribe(without)
                 self._subscribed = wanted

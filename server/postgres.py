@@ -190,6 +190,8 @@ max_locks_per_transaction = 256
 shared_buffers = '{min(max(memory // 8, 64), 512)}MB'
 # Pages of a bitmap scan that are asked for at once: a terminal's day lies in thousands of them.
 effective_io_concurrency = 128
+# When each transaction was committed: benchmarks and tests ask for it.
+track_commit_timestamp = on
 jit = off
 timezone = 'UTC'
 log_timezone = 'UTC'

@@ -124,8 +124,8 @@ async def _until(stop: asyncio.Event, close: Callable[[], Awaitable[None]]) -> N
 def _collect_less_often() -> None:
     """Let Python look for reference cycles once per batch of messages, not hundreds of times.
 
-    Each message is a few tuples that live as long as its batch and are in no cycle; with the default of one look per
-    700 of them, a fifth to a third of the time from bytes to rows went there (docs/performance.md).
+    A message that takes the codec's way is a few tuples that live as long as its batch and are in no cycle; when all
+    did, a fifth to a third of the time from bytes to rows went into one look per 700 of them, the default.
     """
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
