@@ -71,7 +71,7 @@ def prepared(
 ) -> Iterator[Ground]:
     """Bring everything up, and take the database and the broker away afterwards."""
     services = Services(data_dir, mqtt_url="mqtt://unused", mirror=mirror)  # the broker is one of our own
-    port = urlsplit(_with_commit_times(services)).port or 0
+    port = urlsplit(services.up().database_url).port or 0
     extra = services.extra_nats if broker_name == "nats" else services.extra_mosquitto
     broker = extra(f"{broker_name}-bench-{time.time_ns()}")
     database = services.postgres()
@@ -86,19 +86,6 @@ def prepared(
         services.up()  # a benchmark may have left it ended
         database.drop_database(port, name)
         services.down()
-
-
-def _with_commit_times(services: Services) -> str:
-    """Start the services with PostgreSQL noting when each transaction was committed."""
-    url = services.up().database_url
-    with psycopg.connect(url) as conn:
-        noted = conn.execute("SHOW track_commit_timestamp").fetchone() == ("on",)
-    if not noted:
-        with (services.postgres().data / "postgresql.conf").open("a") as file:
-            file.write("\ntrack_commit_timestamp = on  # for the benchmark's latencies\n")
-        services.down()
-        url = services.up().database_url
-    return url
 
 
 async def _fill(url: str, terminals: int) -> None:
