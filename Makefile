@@ -27,7 +27,7 @@ help:
 	@echo "make bench   how fast messages are taken in, on services of its own (BENCH=--quick: about a minute)"
 	@echo "make faults  break every part again and again under load, and count what was lost (FAULTS=--quick: a few minutes)"
 	@echo "make soak    an hour of steady load: whether memory and latency stay flat (SOAK=\"--minutes 2 --rate 5000\")"
-	@echo "make fuzz    a million broken payloads and packets through codecs, pipeline and reader (FUZZ=\"--inputs 20000\")"
+	@echo "make fuzz    a million broken payloads and packets through codecs, pipeline, reader and session (FUZZ=\"--inputs 20000\")"
 	@echo "make evaluate  how well the detectors find what happened (EVALUATE=--quick; TRACKS=file.csv; EPISODE=shore:10001)"
 	@echo "make lock    write the hash-locked requirements again after a change of pyproject.toml (UPGRADE=1: newest versions)"
 	@echo "make clean   remove the virtual environment and the tools' caches; the data in .patrolgrid stay"

@@ -3,8 +3,9 @@
     make fuzz FUZZ="--guided --inputs 1000000 --seed 7"
 
 Atheris (libFuzzer) mutates payloads and streams of the unguided run, keeps those that reach new branches of codecs,
-pipeline and reader, and mutates these further. An input is ``P``, a topic, a line feed and a payload; or ``S`` and a
-stream. A failure is a traceback, status 77 and a file ``crash-…`` with the input. A line of JSON at the end.
+pipeline, reader and session, and mutates these further. An input is ``P``, a topic, a line feed and a payload; or
+``S`` and a stream. A failure is a traceback, status 77 and a file ``crash-…`` with the input. A line of JSON at the
+end.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import json
 import sys
 import tempfile
 import time
+import zlib
 from collections import Counter
 from pathlib import Path
 from typing import Final
@@ -23,20 +25,11 @@ from rich.console import Console
 from rich.progress import Progress
 
 with atheris.instrument_imports(include=["devices", "ingest"]):
-    from benchmarks.fuzz import (
-        KINDS,
-        NASTY,
-        NOW,
-        SLOWEST,
-        TRACKS,
-        Mutator,
-        account,
-        decoded,
-        listed,
-        parsed,
-        prepared,
-        registry,
-    )
+    from benchmarks.fuzz import account, decoded, listed, prepared, registry
+    from benchmarks.fuzz_inputs import KINDS, NASTY, NOW, TRACKS, Mutator
+    from benchmarks.fuzz_session import conversation
+    from benchmarks.fuzz_streams import SESSION_EACH, parsed
+    from benchmarks.in_time import SLOWEST
     from devices.readings import SECOND
     from ingest.messages import Message
 
@@ -91,8 +84,13 @@ class Check:
     def _stream(self, stream: bytes) -> None:
         whole = parsed([stream])
         size = PIECES[self._done % len(PIECES)]
-        if parsed([stream[at : at + size] for at in range(0, len(stream), size)]) != whole:
+        pieces = [stream[at : at + size] for at in range(0, len(stream), size)]
+        if parsed(pieces) != whole:
             raise AssertionError(f"the cut into pieces of {size} matters: {stream!r}")
+        if zlib.crc32(stream) % SESSION_EACH == 0:  # by the bytes: a kept input does the same again
+            quarter = len(stream) // 4 + 1  # a read costs the session turns of the event loop
+            quarters = [stream[at : at + quarter] for at in range(0, len(stream), quarter)]
+            self._loop.run_until_complete(conversation(quarters))
         self._fates["stream refused" if whole[2] else "stream taken to the end"] += 1
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, cast
 
 import numpy as np
@@ -202,21 +202,20 @@ class Session(asyncio.BufferedProtocol):
             messages = messages.chosen(self._is_new(messages, again))
         here[messages.facts["mid"]] = True
         here[0] = False  # at QoS 0
-        self._held_back.append(messages)
+        if messages:  # else a long outage would leave one for each read, and all are looked at again
+            self._held_back.append(messages)
         return messages
 
     def _is_new(self, messages: Messages, again: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Which are not here already, with ``again`` those that say so."""
-        last: dict[int, tuple[str, bytes]] = {}
+        last: dict[int, tuple[str, bytes, int]] = {}
         asked = np.zeros(1 << 16, bool)
         asked[messages.facts["mid"]] = True
         for held in self._held_back:
-            part = held.chosen(asked[held.facts["mid"]])
-            last.update(zip(part.facts["mid"].tolist(), zip(part.topics, part.payloads, strict=True), strict=True))
-        last = {mid: message for mid, message in last.items() if self._unacknowledged[mid]}
+            last.update(_contents(held.chosen(asked[held.facts["mid"]])))
+        last = {mid: content for mid, content in last.items() if self._unacknowledged[mid]}
         fresh = np.ones(len(messages), bool)
-        contents = zip(messages.topics, messages.payloads, strict=True)
-        for index, (mid, content) in enumerate(zip(messages.facts["mid"].tolist(), contents, strict=True)):
+        for index, (mid, content) in enumerate(_contents(messages)):
             fresh[index] = not (mid and again[index] and last.get(mid) == content)
             last[mid] = content
         return fresh
@@ -254,3 +253,9 @@ class Session(asyncio.BufferedProtocol):
             raise ProtocolError(f"an answer of kind {control.kind} to nothing that was asked")
         if not question.done():
             question.set_result(control.body)
+
+
+def _contents(messages: Messages) -> Iterator[tuple[int, tuple[str, bytes, int]]]:
+    """The packet id of each and what tells it from others: of one that was skipped only its topic and length do."""
+    mids, skipped = messages.facts["mid"].tolist(), messages.facts["skipped"].tolist()
+    return zip(mids, zip(messages.topics, messages.payloads, skipped, strict=True), strict=True)
