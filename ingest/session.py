@@ -212,7 +212,8 @@ class Session(asyncio.BufferedProtocol):
         asked = np.zeros(1 << 16, bool)
         asked[messages.facts["mid"]] = True
         for held in self._held_back:
-            last.update(_contents(held.chosen(asked[held.facts["mid"]])))
+            if (meant := asked[held.facts["mid"]]).any():
+                last.update(_contents(held.chosen(meant)))
         last = {mid: content for mid, content in last.items() if self._unacknowledged[mid]}
         fresh = np.ones(len(messages), bool)
         for index, (mid, content) in enumerate(_contents(messages)):
