@@ -1,8 +1,9 @@
 """Beginning, going on and ending of something that is judged again and again, with hysteresis.
 
 It begins when it was seen ``confirm`` times in a row, and ends when it was clearly gone as often in a row, or was not
-confirmed again for ``hold``. So what an episode is depends on its last ``longest`` + ``hold`` alone: a state that was
-filled with so much says the same as one that never stopped.
+confirmed again for ``hold``. After a silence of more than ``longest`` + ``hold`` it is forgotten without an end. So
+what an episode is depends on its last ``longest`` + ``hold`` alone: a state that was filled with so much says the same
+as one that never stopped.
 """
 
 from __future__ import annotations
@@ -58,6 +59,8 @@ class Episode:
     def look(self, at: int, step: int, pace: Pace, *, gone: bool) -> Told | None:
         """Judge once more: ``step`` 0 (not seen), 1 or 2; ``gone``: clearly not there. Returns what is to be told."""
         looked, self._looked = self._looked, at
+        if at - looked > pace.longest + pace.hold:  # of so long ago a state that was filled anew knows nothing
+            self.since, self._seen, self._worse, self._gone = None, 0, 0, 0
         if step and not self._seen:
             self._first = at
         self._seen = self._seen + 1 if step else 0

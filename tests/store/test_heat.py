@@ -132,14 +132,15 @@ async def test_after_a_restore_all_hours_are_looked_at(pool: Pool, ids: dict[str
 
 
 async def test_late_fixes_correct_their_hour(pool: Pool, ids: dict[str, int]) -> None:
-    await send(pool, ids["T1"], 3, [1])
+    ago = 3 if THIS.hour != 3 else 5  # the first fix of another day has all hours of that day looked at
+    await send(pool, ids["T1"], ago, [1])
     await count(pool)
-    await send(pool, ids["T2"], 3, [30, 31])
-    await send(pool, ids["T2"], 4, [30], lon=LON + 0.01)
-    assert await cells(pool, 5) == [(1, 1)]
+    await send(pool, ids["T2"], ago, [30, 31])
+    await send(pool, ids["T2"], ago + 1, [30], lon=LON + 0.01)
+    assert await cells(pool, ago + 2) == [(1, 1)]
     assert await count(pool) == 2
-    assert sorted(await cells(pool, 5)) == [(1, 1), (2, 3)]
-    await send(pool, ids["T2"], 3, [30])  # sent again: nothing new
+    assert sorted(await cells(pool, ago + 2)) == [(1, 1), (2, 3)]
+    await send(pool, ids["T2"], ago, [30])  # sent again: nothing new
     assert await count(pool) == 0
 
 
